@@ -1,0 +1,2 @@
+//! The `dsqlstate` command.
+fn main() {}

@@ -1,0 +1,2 @@
+//! PARTITION: guild → partition; the writer actor and its batch.
+pub mod message;

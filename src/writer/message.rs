@@ -1,0 +1,72 @@
+//! What crosses from a shard to a writer and back.
+//!
+//! **Invariant:** a frame travels with the credit that paid for it; the credit returns only when
+//! the frame is durable, so the bytes between a socket and PostgreSQL are bounded.
+
+use std::sync::Arc;
+
+use actix::{Message, Recipient};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::id::Session;
+
+/// Bytes that one credit pays for.
+pub const CREDIT_BYTES: usize = 1024;
+
+/// One gateway dispatch (op 0), exactly as received.
+#[derive(Clone, Debug)]
+pub struct Frame {
+    /// Counts the dispatches that one shard actor received, from 1, over all its sessions.
+    pub position: u64,
+    /// Discord's `s`; starts again at 1 with each session.
+    pub sequence: u64,
+    /// When it was received: microseconds since 1970, strictly increasing per shard actor.
+    pub received_at_us: i64,
+    /// The whole payload. READY is shared by every partition.
+    pub text: Arc<str>,
+}
+
+/// Hands frames of one session to the partition that owns their guilds, in order of position.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct ApplyFrames {
+    /// The session that they came through.
+    pub session: Arc<Session>,
+    /// Never empty; positions ascend.
+    pub frames: Vec<Frame>,
+    /// Who learns that they are durable.
+    pub ack: Recipient<Committed>,
+    /// Paid from the partition's [`PartitionHandle::credits`]; given back at commit.
+    pub credit: OwnedSemaphorePermit,
+}
+
+/// Everything that the sender has sent to `partition` up to `position` is durable.
+#[derive(Message, Clone, Copy, Debug, PartialEq, Eq)]
+#[rtype(result = "()")]
+pub struct Committed {
+    /// The partition that speaks.
+    pub partition: usize,
+    /// [`Frame::position`] of the last durable frame.
+    pub position: u64,
+}
+
+/// How a shard reaches one partition.
+#[derive(Clone)]
+pub struct PartitionHandle {
+    /// The writer actor.
+    pub writer: Recipient<ApplyFrames>,
+    /// Credits of [`CREDIT_BYTES`] each; a frame costs at least one, and at most all of them.
+    pub credits: Arc<Semaphore>,
+    /// How many credits the semaphore was made with.
+    pub total_credits: u32,
+}
+
+impl PartitionHandle {
+    /// The credits that a payload of `bytes` costs: one per started KiB, capped at the total so that
+    /// a frame larger than the whole budget still passes, alone.
+    #[must_use]
+    pub fn cost(&self, bytes: usize) -> u32 {
+        let credits = u32::try_from(bytes.div_ceil(CREDIT_BYTES)).unwrap_or(u32::MAX);
+        credits.clamp(1, self.total_credits)
+    }
+}
