@@ -519,6 +519,7 @@ create table discord.messages (
     role_subscription_data jsonb,
     "position"           integer,
     revision             integer     not null default 0,
+    seen_at              timestamptz,
     deleted_at           timestamptz,
     delete_cause         text check (delete_cause in ('single', 'bulk', 'channel')),
     extra                jsonb,
@@ -564,6 +565,7 @@ comment on column discord.messages.call is 'Call in a private channel.';
 comment on column discord.messages.role_subscription_data is 'Role subscription behind a system message.';
 comment on column discord.messages."position" is 'Approximate position in a thread.';
 comment on column discord.messages.revision is 'Number of superseded versions in message_revisions.';
+comment on column discord.messages.seen_at is 'When this version was received; null when only the deletion was seen.';
 comment on column discord.messages.deleted_at is 'When the message was deleted.';
 comment on column discord.messages.delete_cause is 'single, bulk, or channel: the event that told of the deletion.';
 comment on column discord.messages.extra is 'Fields that have no column yet.';
@@ -618,7 +620,7 @@ select guild_id, id, revision, channel_id, content, embeds, attachments, edited_
        false as is_current, null::timestamptz as deleted_at
   from discord.message_revisions
 union all
-select guild_id, id, revision, channel_id, content, embeds, attachments, edited_timestamp, updated_at, null, null,
+select guild_id, id, revision, channel_id, content, embeds, attachments, edited_timestamp, seen_at, null, null,
        true, deleted_at
   from discord.messages;
 comment on view discord.message_history is 'Every version of every message, superseded and current; order by id, revision.';

@@ -1,0 +1,240 @@
+//! Messages.
+//!
+//! **Invariant:** without the MESSAGE_CONTENT intent Discord sends empty text; such emptiness is
+//! "not told" and never replaces what is known. A webhook's author is no user.
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use twilight_model::gateway::Intents;
+
+use super::{
+    EventError, Result, Transform,
+    guild::guild_id,
+    ids::{Snowflake, WithId},
+    member::Told,
+};
+use crate::table::{
+    change::Change,
+    channels::{CHANNELS, LAST_MESSAGE_ID},
+    decode::Nested,
+    messages::{
+        ATTACHMENTS, AUTHOR, AUTHOR_ID, CHANNEL_ID, COMPONENTS, CONTENT, DELETE_CAUSE, DELETED_AT,
+        EMBEDS, ID, MENTIONS, MESSAGES, NONCE, POLL, REFERENCED_MESSAGE_ID, THREAD_ID, TTS,
+        WEBHOOK_ID,
+    },
+};
+
+#[derive(Deserialize)]
+struct Delete {
+    id: Snowflake,
+    channel_id: Snowflake,
+    #[serde(default)]
+    guild_id: Option<Snowflake>,
+}
+
+#[derive(Deserialize)]
+struct DeleteBulk {
+    ids: Vec<Snowflake>,
+    channel_id: Snowflake,
+    #[serde(default)]
+    guild_id: Option<Snowflake>,
+}
+
+#[derive(Deserialize)]
+struct Mention<'a> {
+    id: Snowflake,
+    #[serde(default, borrow)]
+    member: Option<&'a RawValue>,
+}
+
+impl Transform<'_> {
+    pub(super) fn message_create(&mut self, d: &RawValue) -> Result<()> {
+        let message = self.message(d, true)?;
+        self.row.begin(&CHANNELS, self.received.at_us);
+        self.row.changes_only();
+        self.row.bigint(0, message.guild_id);
+        self.row.bigint(1, message.channel_id);
+        self.row.bigint(LAST_MESSAGE_ID, message.id);
+        self.emit_row(&CHANNELS).map(|_| ())
+    }
+
+    pub(super) fn message_update(&mut self, d: &RawValue) -> Result<()> {
+        self.message(d, false).map(|_| ())
+    }
+
+    fn message(&mut self, d: &RawValue, created: bool) -> Result<MessageIds> {
+        let guild_id = guild_id(d)?;
+        let nested = self.decode(&MESSAGES, d)?;
+        self.row.bigint(0, guild_id);
+        let author = nested.get(&MESSAGES, "author");
+        let author_id = author.and_then(|raw| serde_json::from_str::<WithId>(raw.get()).ok());
+        let mentions = mentions(&nested)?;
+        if created {
+            self.row.complete(&MESSAGES);
+            for column in [REFERENCED_MESSAGE_ID, THREAD_ID, ATTACHMENTS, MENTIONS] {
+                self.row.null(column);
+            }
+        } else {
+            // MESSAGE_UPDATE always says false here, whatever the message was.
+            self.row.forget(TTS);
+        }
+        self.message_nested(&nested, mentions.as_deref())?;
+        let webhook = self.row.is_present(WEBHOOK_ID);
+        match (author, &author_id) {
+            (Some(author), _) if webhook => self.row.jsonb(AUTHOR, author.get()),
+            (_, Some(author)) => self.row.bigint(AUTHOR_ID, author.id.0),
+            _ => {}
+        }
+        let own = author_id.as_ref().is_some_and(|author| self.is_me(author.id)) && !webhook;
+        let mentioned = mentions.iter().flatten().any(|mention| self.is_me(mention.id));
+        if guild_id != 0 && !own && !mentioned && !self.sees_content() {
+            self.forget_empty_content();
+        }
+        let row = self.row.finish(&MESSAGES).ok_or(EventError::Missing("id"))?;
+        let id = row.key[1];
+        let channel_id = row.get(&MESSAGES, CHANNEL_ID).and_then(|bytes| bytes.try_into().ok());
+        let channel_id =
+            channel_id.map(i64::from_be_bytes).ok_or(EventError::Missing("channel_id"))?;
+        self.emit(Change::Row(&MESSAGES, row));
+        if !webhook {
+            self.message_people(guild_id, &nested, mentions.as_deref())?;
+        }
+        Ok(MessageIds { guild_id, channel_id, id })
+    }
+
+    /// Columns whose values are inside nested members.
+    fn message_nested(
+        &mut self,
+        nested: &Nested<'_>,
+        mentions: Option<&[Mention<'_>]>,
+    ) -> Result<()> {
+        if let Some(mentions) = mentions {
+            let ids: Vec<i64> = mentions.iter().map(|mention| mention.id.0).collect();
+            self.row.bigint_array(MENTIONS, &ids);
+        }
+        if let Some(attachments) = nested.get(&MESSAGES, "attachments") {
+            self.row.jsonb(ATTACHMENTS, &without_signatures(attachments.get())?);
+        }
+        for (member, column) in
+            [("referenced_message", REFERENCED_MESSAGE_ID), ("thread", THREAD_ID)]
+        {
+            if let Some(raw) = nested.get(&MESSAGES, member) {
+                let WithId { id } = serde_json::from_str(raw.get())?;
+                self.row.bigint(column, id.0);
+            }
+        }
+        if let Some(nonce) = nested.get(&MESSAGES, "nonce") {
+            // A string or an integer.
+            let text: String =
+                serde_json::from_str(nonce.get()).unwrap_or_else(|_| nonce.get().to_owned());
+            self.row.text(NONCE, &text);
+        }
+        Ok(())
+    }
+
+    /// The users and members that a message brings along.
+    fn message_people(
+        &mut self,
+        guild_id: i64,
+        nested: &Nested<'_>,
+        mentions: Option<&[Mention<'_>]>,
+    ) -> Result<()> {
+        if let Some(author) = nested.get(&MESSAGES, "author") {
+            let author_id = self.user(author)?;
+            if let Some(member) = nested.get(&MESSAGES, "member").filter(|_| guild_id != 0) {
+                self.member(guild_id, member, Told::Aside, Some(author_id))?;
+            }
+        }
+        self.each("mentions", nested.get(&MESSAGES, "mentions"), Self::user)?;
+        for mention in mentions.unwrap_or_default() {
+            if let Some(member) = mention.member.filter(|_| guild_id != 0) {
+                self.member(guild_id, member, Told::Aside, Some(mention.id.0))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn is_me(&self, user_id: Snowflake) -> bool {
+        user_id.0.cast_unsigned() == self.received.session.shard.bot_id
+    }
+
+    fn sees_content(&self) -> bool {
+        self.received.session.intents.contains(Intents::MESSAGE_CONTENT)
+    }
+
+    fn forget_empty_content(&mut self) {
+        let empty_text = self.row.payload(CONTENT).is_none_or(<[u8]>::is_empty);
+        if empty_text {
+            self.row.forget(CONTENT);
+        }
+        for column in [EMBEDS, ATTACHMENTS, COMPONENTS] {
+            if self.row.payload(column).is_none_or(|json| json == b"\x01[]") {
+                self.row.forget(column);
+            }
+        }
+        if !self.row.is_present(POLL) {
+            self.row.forget(POLL);
+        }
+    }
+
+    pub(super) fn message_delete(&mut self, d: &RawValue) -> Result<()> {
+        let delete: Delete = serde_json::from_str(d.get())?;
+        self.delete_message(delete.guild_id, delete.channel_id, delete.id, "single")
+    }
+
+    pub(super) fn message_delete_bulk(&mut self, d: &RawValue) -> Result<()> {
+        let bulk: DeleteBulk = serde_json::from_str(d.get())?;
+        for id in bulk.ids {
+            self.delete_message(bulk.guild_id, bulk.channel_id, id, "bulk")?;
+        }
+        Ok(())
+    }
+
+    fn delete_message(
+        &mut self,
+        guild_id: Option<Snowflake>,
+        channel_id: Snowflake,
+        id: Snowflake,
+        cause: &str,
+    ) -> Result<()> {
+        let at_us = self.received.at_us;
+        self.row.begin(&MESSAGES, at_us);
+        self.row.bigint(0, guild_id.map_or(0, |id| id.0));
+        self.row.bigint(ID, id.0);
+        self.row.bigint(CHANNEL_ID, channel_id.0);
+        self.row.timestamp_us(DELETED_AT, at_us);
+        self.row.text(DELETE_CAUSE, cause);
+        self.emit_row(&MESSAGES).map(|_| ())
+    }
+}
+
+struct MessageIds {
+    guild_id: i64,
+    channel_id: i64,
+    id: i64,
+}
+
+fn mentions<'a>(nested: &Nested<'a>) -> Result<Option<Vec<Mention<'a>>>> {
+    let raw = nested.get(&MESSAGES, "mentions");
+    raw.map(|raw| serde_json::from_str(raw.get()).map_err(EventError::Json)).transpose()
+}
+
+/// Attachments without the query of their URLs: Discord signs them anew with every event, and the
+/// signature expires.
+fn without_signatures(json: &str) -> Result<String> {
+    if memchr::memchr(b'?', json.as_bytes()).is_none() {
+        return Ok(json.to_owned());
+    }
+    let mut attachments: serde_json::Value =
+        serde_json::from_str(&crate::table::encode::scrub_json(json))?;
+    for attachment in attachments.as_array_mut().into_iter().flatten() {
+        for key in ["url", "proxy_url"] {
+            if let Some(serde_json::Value::String(url)) = attachment.get_mut(key)
+                && let Some(query) = url.find('?')
+            {
+                url.truncate(query);
+            }
+        }
+    }
+    Ok(attachments.to_string())
+}

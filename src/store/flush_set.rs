@@ -1,0 +1,102 @@
+//! What one flush writes.
+//!
+//! **Invariant:** all of it becomes durable in one transaction, or none.
+
+use std::sync::Arc;
+
+use crate::{
+    id::Session,
+    table::{
+        Row, Table,
+        change::{RejectedEvent, ReplacedSet, RoleGone, SessionStart},
+    },
+};
+
+/// One transaction's worth of changes of one partition.
+#[derive(Debug, Default)]
+pub struct FlushSet {
+    /// The partition that speaks.
+    pub partition: usize,
+    /// How many there are.
+    pub partitions: usize,
+    /// Rows by table, in the order of [`crate::table::TABLES`].
+    pub lanes: Vec<LaneRows>,
+    /// Deleted roles.
+    pub roles_gone: Vec<RoleGone>,
+    /// New sessions.
+    pub sessions: Vec<SessionStart>,
+    /// Events to keep as rejected.
+    pub rejected: Vec<RejectedEvent>,
+    /// The sequences that are durable with this flush.
+    pub progress: Vec<Progress>,
+}
+
+/// The rows of one table.
+#[derive(Debug)]
+pub struct LaneRows {
+    /// The table.
+    pub table: &'static Table,
+    /// Round and row, sorted by key, rounds of a key ascending.
+    pub rows: Vec<(usize, Row)>,
+    /// Complete sets.
+    pub sets: Vec<ReplacedSet>,
+}
+
+impl LaneRows {
+    /// Whether there is nothing to write.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.rows.is_empty() && self.sets.is_empty()
+    }
+
+    /// Number of rounds.
+    #[must_use]
+    pub fn rounds(&self) -> usize {
+        self.rows.iter().map(|(round, _)| round + 1).max().unwrap_or(0)
+    }
+}
+
+/// A partition has applied a session up to a sequence.
+#[derive(Clone, Debug)]
+pub struct Progress {
+    /// The session.
+    pub session: Arc<Session>,
+    /// The last sequence applied.
+    pub sequence: u64,
+}
+
+impl FlushSet {
+    /// Rows over all tables.
+    #[must_use]
+    pub fn row_count(&self) -> usize {
+        self.lanes.iter().map(|lane| lane.rows.len()).sum()
+    }
+
+    /// Takes the first half of the rows out into a set of its own, without progress: the first step
+    /// of finding a row that PostgreSQL refuses. All rounds of a key stay together.
+    #[must_use]
+    pub fn split_off_half(&mut self) -> Self {
+        let mut wanted = self.row_count() / 2;
+        let mut half = Self {
+            partition: self.partition,
+            partitions: self.partitions,
+            sessions: std::mem::take(&mut self.sessions),
+            ..Self::default()
+        };
+        for lane in &mut self.lanes {
+            if wanted == 0 {
+                break;
+            }
+            let mut at = wanted.min(lane.rows.len());
+            while at < lane.rows.len() && lane.rows[at].0 > 0 {
+                at += 1;
+            }
+            let rest = lane.rows.split_off(at);
+            let rows = std::mem::replace(&mut lane.rows, rest);
+            wanted = wanted.saturating_sub(rows.len());
+            half.lanes.push(LaneRows { table: lane.table, rows, sets: Vec::new() });
+        }
+        self.lanes.retain(|lane| !lane.is_empty());
+        half
+    }
+}

@@ -1,0 +1,253 @@
+//! The statements that are no plain upsert: sessions, progress, guild states, deleted roles and
+//! rejected events.
+//!
+//! **Invariant:** a resume point read here is never ahead of what the tables hold.
+
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use tokio_postgres::{Client, Error, Transaction, types::ToSql};
+use twilight_model::gateway::Intents;
+
+use super::FlushSet;
+use crate::{
+    id::{ResumePoint, Session, ShardKey},
+    table::change::{RejectedEvent, RoleGone, SessionStart},
+};
+
+/// Microseconds since 1970 as PostgreSQL takes times.
+#[must_use]
+pub fn time(unix_us: i64) -> SystemTime {
+    SystemTime::UNIX_EPOCH + Duration::from_micros(unix_us.max(0).unsigned_abs())
+}
+
+/// Guilds that the bot is in, as far as known, whose events come through the session's shard.
+pub(super) async fn guilds_of_shard(
+    transaction: &Transaction<'_>,
+    session: &Session,
+) -> Result<Vec<i64>, Error> {
+    let sql = "select guild_id from discord.guild_bots \
+                where bot_id = $1 and state <> 'left' and (guild_id >> 22) % $2 = $3";
+    let shard = session.shard;
+    let (count, id) = (i64::from(session.shard_count), i64::from(shard.shard_id));
+    let rows = transaction.query(sql, &[&shard.bot_id.cast_signed(), &count, &id]).await?;
+    Ok(rows.iter().map(|row| row.get(0)).collect())
+}
+
+/// Marks guilds as left.
+pub(super) async fn leave_guilds(
+    transaction: &Transaction<'_>,
+    start: &SessionStart,
+    guilds: &[i64],
+) -> Result<(), Error> {
+    let sql = "update discord.guild_bots set state = 'left', left_at = $3, updated_at = $3 \
+                where bot_id = $1 and guild_id = any($2) and state <> 'left'";
+    let bot_id = start.session.shard.bot_id.cast_signed();
+    transaction.execute(sql, &[&bot_id, &guilds, &time(start.at_us)]).await.map(|_| ())
+}
+
+/// Notes listed guilds that are new, or were left, as unavailable. Returns those.
+pub(super) async fn expect_guilds(
+    transaction: &Transaction<'_>,
+    start: &SessionStart,
+    guilds: &[i64],
+) -> Result<Vec<i64>, Error> {
+    let sql = "insert into discord.guild_bots (guild_id, bot_id, shard_id, state, since, updated_at) \
+               select id, $1, $2, 'unavailable', $4, $4 from unnest($3::bigint[]) id \
+                where not exists (select from discord.guild_bots b where b.guild_id = id and b.bot_id = $1 and b.state <> 'left') \
+                order by id \
+                   on conflict (guild_id, bot_id) do update set state = 'unavailable', left_at = null, \
+                      since = excluded.since, shard_id = excluded.shard_id, updated_at = excluded.updated_at \
+            returning guild_id";
+    let shard = start.session.shard;
+    let params: [&(dyn ToSql + Sync); 4] =
+        [&shard.bot_id.cast_signed(), &shard.shard_id.cast_signed(), &guilds, &time(start.at_us)];
+    let rows = transaction.query(sql, &params).await?;
+    Ok(rows.iter().map(|row| row.get(0)).collect())
+}
+
+/// Makes `guilds.unavailable` and `guilds.left_at` follow from `guild_bots`.
+pub(super) async fn derive_guild_states(
+    transaction: &Transaction<'_>,
+    guilds: &[i64],
+) -> Result<(), Error> {
+    let sql = "update discord.guilds g \
+                  set unavailable = b.unavailable, updated_at = b.updated_at, \
+                      left_at = case when b.present then null else coalesce(g.left_at, b.left_at) end \
+                 from (select guild_id, bool_or(state <> 'left') as present, max(left_at) as left_at, \
+                              bool_or(state = 'unavailable') and not bool_or(state = 'available') as unavailable, \
+                              max(updated_at) as updated_at \
+                         from discord.guild_bots where guild_id = any($1) group by guild_id) b \
+                where g.id = b.guild_id \
+                  and (g.unavailable <> b.unavailable or (g.left_at is null) <> b.present)";
+    transaction.execute(sql, &[&guilds]).await.map(|_| ())
+}
+
+/// Takes a deleted role from members and overwrites that are in the tables.
+pub(super) async fn remove_role(
+    transaction: &Transaction<'_>,
+    role: &RoleGone,
+) -> Result<(), Error> {
+    let members = "update discord.members set roles = array_remove(roles, $2), updated_at = $3 \
+                    where guild_id = $1 and roles @> array[$2::bigint]";
+    let overwrites = "update discord.permission_overwrites set deleted_at = $3, updated_at = $3 \
+                       where guild_id = $1 and id = $2 and deleted_at is null";
+    for sql in [members, overwrites] {
+        transaction.execute(sql, &[&role.guild_id, &role.role_id, &time(role.at_us)]).await?;
+    }
+    Ok(())
+}
+
+/// Keeps rejected events; one that is replayed is kept once.
+pub(super) async fn insert_rejected(
+    transaction: &Transaction<'_>,
+    rejected: &[RejectedEvent],
+) -> Result<(), Error> {
+    if rejected.is_empty() {
+        return Ok(());
+    }
+    let sql = "insert into discord.rejected_events (at, bot_id, shard_id, session_id, sequence, guild_id, event, kind, error, payload) \
+               select * from unnest($1::timestamptz[], $2::bigint[], $3::integer[], $4::text[], $5::bigint[], $6::bigint[], $7::text[], $8::text[], $9::text[], $10::text[]) \
+               on conflict do nothing";
+    let session = |event: &RejectedEvent| Arc::clone(&event.session);
+    let times: Vec<_> = rejected.iter().map(|event| time(event.at_us)).collect();
+    let bots: Vec<_> =
+        rejected.iter().map(|event| session(event).shard.bot_id.cast_signed()).collect();
+    let shards: Vec<_> =
+        rejected.iter().map(|event| session(event).shard.shard_id.cast_signed()).collect();
+    let sessions: Vec<_> = rejected.iter().map(|event| event.session.session_id.as_ref()).collect();
+    let sequences: Vec<_> = rejected.iter().map(|event| event.sequence.cast_signed()).collect();
+    let guilds: Vec<_> = rejected.iter().map(|event| event.guild_id).collect();
+    let events: Vec<_> = rejected.iter().map(|event| event.event.as_deref()).collect();
+    let kinds: Vec<_> = rejected.iter().map(|event| event.kind.as_str()).collect();
+    let errors: Vec<_> = rejected.iter().map(|event| event.error.as_str()).collect();
+    let payloads: Vec<_> = rejected.iter().map(|event| event.payload.as_str()).collect();
+    let params: [&(dyn ToSql + Sync); 10] = [
+        &times, &bots, &shards, &sessions, &sequences, &guilds, &events, &kinds, &errors, &payloads,
+    ];
+    transaction.execute(sql, &params).await.map(|_| ())
+}
+
+/// Notes which sequences the transaction covers.
+pub(super) async fn save_progress(
+    transaction: &Transaction<'_>,
+    set: &FlushSet,
+) -> Result<(), Error> {
+    let sql = "insert into discord.partition_progress \
+                      (bot_id, shard_id, \"partition\", partitions, session_id, sequence, generation, updated_at) \
+               values ($1, $2, $3, $4, $5, $6, $7, now()) \
+               on conflict (bot_id, shard_id, \"partition\") do update set partitions = excluded.partitions, \
+                      session_id = excluded.session_id, sequence = excluded.sequence, \
+                      generation = excluded.generation, updated_at = excluded.updated_at";
+    let number = |n: usize| i32::try_from(n).expect("there are at most 64 partitions");
+    for progress in &set.progress {
+        let Session { shard, session_id, generation, .. } = progress.session.as_ref();
+        let params: [&(dyn ToSql + Sync); 7] = [
+            &shard.bot_id.cast_signed(),
+            &shard.shard_id.cast_signed(),
+            &number(set.partition),
+            &number(set.partitions),
+            &session_id.as_ref(),
+            &progress.sequence.cast_signed(),
+            generation,
+        ];
+        transaction.execute(sql, &params).await?;
+    }
+    Ok(())
+}
+
+/// What a shard left behind.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredShard {
+    /// Where it may resume.
+    pub resume: ResumePoint,
+    /// Number of writer partitions when it was saved.
+    pub partitions: usize,
+    /// Greatest generation that any row of the shard names.
+    pub generation: i64,
+    /// By partition: the last sequence of that session that it applied.
+    pub applied: Vec<(usize, u64)>,
+    /// Guilds of the shard that are available but have no complete member list of this generation.
+    pub unsynced_guilds: Vec<u64>,
+}
+
+/// Reads what a shard left behind, if anything.
+///
+/// # Errors
+/// Whatever PostgreSQL says.
+pub async fn load_shard(client: &Client, shard: ShardKey) -> Result<Option<StoredShard>, Error> {
+    let key: [&(dyn ToSql + Sync); 2] =
+        [&shard.bot_id.cast_signed(), &shard.shard_id.cast_signed()];
+    let sql = "select shard_count, session_id, resume_url, sequence, intents, generation, partitions \
+                 from discord.shards where bot_id = $1 and shard_id = $2";
+    let Some(row) = client.query_opt(sql, &key).await? else { return Ok(None) };
+    let generation: i64 = row.get(5);
+    let session = Session {
+        shard,
+        shard_count: row.get::<_, i32>(0).cast_unsigned(),
+        session_id: Arc::from(row.get::<_, &str>(1)),
+        intents: Intents::from_bits_truncate(row.get::<_, i64>(4).cast_unsigned()),
+        generation,
+    };
+    let sql = "select \"partition\", sequence, session_id, generation from discord.partition_progress \
+                where bot_id = $1 and shard_id = $2";
+    let progress = client.query(sql, &key).await?;
+    let greatest = progress.iter().map(|row| row.get::<_, i64>(3)).max();
+    let of_session =
+        progress.iter().filter(|row| row.get::<_, &str>(2) == session.session_id.as_ref());
+    let applied = of_session
+        .map(|row| {
+            (row.get::<_, i32>(0).unsigned_abs() as usize, row.get::<_, i64>(1).cast_unsigned())
+        })
+        .collect();
+    let sql = "select guild_id from discord.guild_bots where bot_id = $1 and shard_id = $2 \
+                  and state = 'available' and generation = $3 and members_generation is distinct from $3";
+    let unsynced = client.query(sql, &[key[0], key[1], &generation]).await?;
+    Ok(Some(StoredShard {
+        resume: ResumePoint {
+            session: Arc::new(session),
+            resume_url: Arc::from(row.get::<_, &str>(2)),
+            sequence: row.get::<_, i64>(3).cast_unsigned(),
+        },
+        partitions: row.get::<_, i32>(6).unsigned_abs() as usize,
+        generation: generation.max(greatest.unwrap_or(0)),
+        applied,
+        unsynced_guilds: unsynced.iter().map(|row| row.get::<_, i64>(0).cast_unsigned()).collect(),
+    }))
+}
+
+/// Saves resume points. The sequence of one session never moves back.
+///
+/// # Errors
+/// Whatever PostgreSQL says.
+pub async fn save_resume_points(
+    client: &Client,
+    points: &[ResumePoint],
+    partitions: usize,
+) -> Result<(), Error> {
+    let sql = "insert into discord.shards as s \
+                      (bot_id, shard_id, shard_count, session_id, resume_url, sequence, intents, generation, partitions, started_at, updated_at) \
+               select *, $9, now(), now() from unnest($1::bigint[], $2::integer[], $3::integer[], $4::text[], $5::text[], $6::bigint[], $7::bigint[], $8::bigint[]) \
+               on conflict (bot_id, shard_id) do update set shard_count = excluded.shard_count, session_id = excluded.session_id, \
+                      resume_url = excluded.resume_url, sequence = excluded.sequence, intents = excluded.intents, \
+                      generation = excluded.generation, partitions = excluded.partitions, updated_at = excluded.updated_at, \
+                      started_at = case when s.session_id = excluded.session_id then s.started_at else excluded.started_at end \
+                where s.session_id <> excluded.session_id or s.sequence <= excluded.sequence";
+    let mut points: Vec<&ResumePoint> = points.iter().collect();
+    points.sort_unstable_by_key(|point| point.session.shard);
+    let sessions = || points.iter().map(|point| point.session.as_ref());
+    let bots: Vec<_> = sessions().map(|session| session.shard.bot_id.cast_signed()).collect();
+    let shards: Vec<_> = sessions().map(|session| session.shard.shard_id.cast_signed()).collect();
+    let counts: Vec<_> = sessions().map(|session| session.shard_count.cast_signed()).collect();
+    let ids: Vec<_> = sessions().map(|session| session.session_id.as_ref()).collect();
+    let urls: Vec<_> = points.iter().map(|point| point.resume_url.as_ref()).collect();
+    let sequences: Vec<_> = points.iter().map(|point| point.sequence.cast_signed()).collect();
+    let intents: Vec<_> = sessions().map(|session| session.intents.bits().cast_signed()).collect();
+    let generations: Vec<_> = sessions().map(|session| session.generation).collect();
+    let partitions = i32::try_from(partitions).expect("there are at most 64 partitions");
+    let params: [&(dyn ToSql + Sync); 9] =
+        [&bots, &shards, &counts, &ids, &urls, &sequences, &intents, &generations, &partitions];
+    client.execute(sql, &params).await.map(|_| ())
+}

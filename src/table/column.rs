@@ -1,0 +1,273 @@
+//! The description of a table: columns, where they come from, how they merge.
+//!
+//! **Invariant:** plain constant data. Nothing here depends on a row, a connection or a clock.
+
+use std::sync::OnceLock;
+
+/// PostgreSQL type of a column, as far as encoding is concerned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Type {
+    /// `bigint`: snowflakes, permissions, flags. From a JSON string or number.
+    BigInt,
+    /// `integer`.
+    Int,
+    /// `boolean`.
+    Bool,
+    /// `text`; U+0000, which PostgreSQL refuses, is left out.
+    Text,
+    /// `timestamptz`, from an RFC 3339 string.
+    Timestamp,
+    /// `bigint[]`, from an array of snowflakes.
+    BigIntArray,
+    /// `jsonb`; JSON null is SQL null.
+    Jsonb,
+}
+
+/// What becomes of a column when a row that is already there is written again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Merge {
+    /// Part of the primary key.
+    Key,
+    /// The new value, if the event told one.
+    Overlay,
+    /// As [`Merge::Overlay`], and a difference is history.
+    Tracked,
+    /// A tombstone (`left_at`, `deleted_at`): removing twice keeps the first time, null revives.
+    Tombstone,
+    /// When the frame that last changed the row was received. Never a reason to write.
+    UpdatedAt,
+    /// JSON fields that have no column.
+    Extra,
+    /// SQL over `t` (the row that is there, null if none) and `s` (the row that comes). Never a
+    /// reason to write by itself unless `staged`.
+    Computed {
+        /// The expression; `{tracked}` stands for "a tracked column differs".
+        sql: &'static str,
+        /// Whether the event tells a value at all.
+        staged: bool,
+    },
+    /// Written by a statement of its own, never by the upsert.
+    Derived,
+}
+
+/// One column.
+#[derive(Clone, Copy, Debug)]
+pub struct Column {
+    /// Name in PostgreSQL.
+    pub name: &'static str,
+    /// Key in Discord's JSON object; empty when event code sets it.
+    pub json: &'static str,
+    /// Its type.
+    pub ty: Type,
+    /// How it merges.
+    pub merge: Merge,
+}
+
+impl Column {
+    /// A column that Discord names as PostgreSQL does.
+    #[must_use]
+    pub const fn of(name: &'static str, ty: Type) -> Self {
+        Self { name, json: name, ty, merge: Merge::Overlay }
+    }
+
+    /// A column whose differences are history.
+    #[must_use]
+    pub const fn tracked(name: &'static str, ty: Type) -> Self {
+        Self { merge: Merge::Tracked, ..Self::of(name, ty) }
+    }
+
+    /// A column that event code sets.
+    #[must_use]
+    pub const fn set(name: &'static str, ty: Type) -> Self {
+        Self { json: "", ..Self::of(name, ty) }
+    }
+
+    /// A tracked column that event code sets.
+    #[must_use]
+    pub const fn tracked_set(name: &'static str, ty: Type) -> Self {
+        Self { json: "", ..Self::tracked(name, ty) }
+    }
+
+    /// A key column that event code sets (`guild_id`, mostly).
+    #[must_use]
+    pub const fn key(name: &'static str) -> Self {
+        Self { name, json: "", ty: Type::BigInt, merge: Merge::Key }
+    }
+
+    /// The key column `id`, from Discord's `id`.
+    #[must_use]
+    pub const fn id() -> Self {
+        Self { name: "id", json: "id", ty: Type::BigInt, merge: Merge::Key }
+    }
+
+    /// A tombstone.
+    #[must_use]
+    pub const fn tombstone(name: &'static str) -> Self {
+        Self { name, json: "", ty: Type::Timestamp, merge: Merge::Tombstone }
+    }
+
+    /// A column of another merge rule, set by event code.
+    #[must_use]
+    pub const fn merged(name: &'static str, ty: Type, merge: Merge) -> Self {
+        Self { name, json: "", ty, merge }
+    }
+
+    /// The column `extra`.
+    #[must_use]
+    pub const fn extra() -> Self {
+        Self { name: "extra", json: "", ty: Type::Jsonb, merge: Merge::Extra }
+    }
+
+    /// The column `updated_at`.
+    #[must_use]
+    pub const fn updated_at() -> Self {
+        Self { name: "updated_at", json: "", ty: Type::Timestamp, merge: Merge::UpdatedAt }
+    }
+
+    /// Whether rows carry a value for it.
+    #[must_use]
+    pub const fn is_staged(&self) -> bool {
+        !matches!(self.merge, Merge::Derived | Merge::Computed { staged: false, .. })
+    }
+}
+
+/// When a row that comes is older than the one that is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Guard {
+    /// Rows of one key come in order (one partition, one shard).
+    InOrder,
+    /// Rows of one key come through several partitions: an older frame never overwrites.
+    ByUpdatedAt,
+    /// A message edit that is older, compared at milliseconds since Discord may truncate to them
+    /// (discord-api-docs#8281), is stale. Equal times: the later frame wins.
+    ByEditedTimestamp,
+}
+
+/// What a JSON key is to a table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Field {
+    /// Goes to the column of this index.
+    Column(usize),
+    /// Handed to event code: index into [`Table::nested`].
+    Nested(usize),
+}
+
+/// Where superseded rows go.
+#[derive(Clone, Copy, Debug)]
+pub struct History {
+    /// The table that receives them; its columns that `copied` names come from the old row.
+    pub table: &'static str,
+    /// Columns copied from the superseded row.
+    pub copied: &'static [&'static str],
+    /// Further columns: name and SQL over `t` and `s`.
+    pub computed: &'static [(&'static str, &'static str)],
+    /// Only rows for which this SQL holds were ever seen whole.
+    pub only_if: &'static str,
+}
+
+/// One table.
+#[derive(Debug)]
+pub struct Table {
+    /// Name in schema `discord`.
+    pub name: &'static str,
+    /// Columns; the key columns first, in the order of the primary key.
+    pub columns: &'static [Column],
+    /// JSON keys that are no columns but are understood by event code; all others go to `extra`.
+    pub nested: &'static [&'static str],
+    /// Whether a complete object brings a removed row back to life.
+    pub revives: bool,
+    /// How late rows are told.
+    pub guard: Guard,
+    /// Where superseded rows go, if anywhere.
+    pub history: Option<&'static History>,
+    /// Rows whose absence from a complete set proves nothing: column and its values.
+    pub outlasts_sets: Option<(usize, &'static [i32])>,
+    /// Partitioned by month of the snowflake in column `id`.
+    pub partitioned_by_id: bool,
+    /// JSON key → field, made on first use.
+    pub(crate) fields: FieldIndex,
+}
+
+/// Sorted JSON keys of a table.
+#[derive(Debug, Default)]
+pub struct FieldIndex(OnceLock<Vec<(&'static str, Field)>>);
+
+impl FieldIndex {
+    /// An index that is filled on first use.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self(OnceLock::new())
+    }
+}
+
+impl Table {
+    /// Number of key columns.
+    #[must_use]
+    pub fn key_len(&self) -> usize {
+        self.columns.iter().take_while(|column| column.merge == Merge::Key).count()
+    }
+
+    /// Index of a column, for constants: `const NICK: usize = MEMBERS.index("nick")`.
+    ///
+    /// # Panics
+    /// When no column has that name, which in a constant is a compile error.
+    #[must_use]
+    pub const fn index(columns: &[Column], name: &str) -> usize {
+        let mut i = 0;
+        while i < columns.len() {
+            if same(columns[i].name, name) {
+                return i;
+            }
+            i += 1;
+        }
+        panic!("no column of that name")
+    }
+
+    /// Whether a row that is missing from a complete set is gone.
+    #[must_use]
+    pub fn proves_absence_of(&self, row: &super::Row) -> bool {
+        self.outlasts_sets.is_none_or(|(column, values)| {
+            let payload = row.get(self, column).and_then(|bytes| bytes.try_into().ok());
+            payload.map(i32::from_be_bytes).is_none_or(|value| !values.contains(&value))
+        })
+    }
+
+    /// What a JSON key is to this table; `None` goes to `extra`.
+    pub(crate) fn field(&self, json: &str) -> Option<Field> {
+        let fields = self.fields.0.get_or_init(|| self.make_index());
+        let found = fields.binary_search_by(|(key, _)| key.cmp(&json)).ok()?;
+        Some(fields[found].1)
+    }
+
+    fn make_index(&self) -> Vec<(&'static str, Field)> {
+        let columns = self.columns.iter().enumerate().filter(|(_, column)| !column.json.is_empty());
+        let nested = self.nested.iter().enumerate();
+        let mut fields: Vec<_> = columns
+            .map(|(i, column)| (column.json, Field::Column(i)))
+            .chain(nested.map(|(i, key)| (*key, Field::Nested(i))))
+            .collect();
+        fields.sort_unstable_by_key(|(key, _)| *key);
+        fields
+    }
+
+    /// Index of the only column of a merge rule, such as `updated_at`.
+    #[must_use]
+    pub fn only(&self, wanted: Merge) -> Option<usize> {
+        self.columns.iter().position(|column| column.merge == wanted)
+    }
+}
+
+const fn same(a: &str, b: &str) -> bool {
+    let (a, b) = (a.as_bytes(), b.as_bytes());
+    if a.len() != b.len() {
+        return false;
+    }
+    let mut i = 0;
+    while i < a.len() {
+        if a[i] != b[i] {
+            return false;
+        }
+        i += 1;
+    }
+    true
+}

@@ -1,0 +1,456 @@
+//! A row as it travels from an event to PostgreSQL.
+//!
+//! **Invariant:** `fields` is exactly the body of a binary `COPY` row for the table's staged
+//! columns; a column outside `mask` is there as NULL and means "not told".
+
+use std::cmp::Ordering;
+
+use serde_json::value::RawValue;
+
+use super::{Column, Merge, Table, encode};
+
+/// Primary key of any table, unused places 0; sorts as PostgreSQL sorts the key.
+pub type Key = [i64; 3];
+
+/// One row, encoded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Row {
+    /// Its primary key.
+    pub key: Key,
+    /// Bit i: column i was told.
+    pub mask: u64,
+    /// Whether the row may be created; otherwise it only changes a row that is there.
+    pub inserts: bool,
+    fields: Box<[u8]>,
+}
+
+impl Row {
+    /// The encoded staged columns.
+    #[must_use]
+    pub fn fields(&self) -> &[u8] {
+        &self.fields
+    }
+
+    /// The payload of a staged column, `None` for NULL.
+    #[must_use]
+    pub fn get(&self, table: &Table, column: usize) -> Option<&[u8]> {
+        let place = staged(table).position(|staged| staged == column)?;
+        Fields(&self.fields).nth(place).flatten()
+    }
+
+    /// Whether the event told this column.
+    #[must_use]
+    pub fn tells(&self, column: usize) -> bool {
+        self.mask & bit(column) != 0
+    }
+
+    /// Whether laying `newer` over this row would lose a value that belongs into the history.
+    #[must_use]
+    pub fn loses_history_under(&self, newer: &Self, table: &Table) -> bool {
+        let mut pairs = self.pairs(newer, table);
+        pairs.any(|(column, old, new)| {
+            table.columns[column].merge == Merge::Tracked
+                && newer.tells(column)
+                && (!self.tells(column) || old != new)
+        })
+    }
+
+    /// Lays `newer` over this row: told columns win, a tombstone keeps its first time.
+    pub fn overlay(&mut self, newer: &Self, table: &Table) {
+        debug_assert_eq!(self.key, newer.key, "rows of one key are folded");
+        let told = self.mask | newer.mask;
+        if newer.mask == told && newer.is_whole(table) && !self.keeps_tombstone(newer, table) {
+            self.fields.clone_from(&newer.fields);
+        } else {
+            let mut fields = Vec::with_capacity(self.fields.len().max(newer.fields.len()));
+            for (column, old, new) in self.pairs(newer, table) {
+                match table.columns[column].merge {
+                    Merge::Tombstone if self.tells(column) && old.is_some() && new.is_some() => {
+                        push_field(&mut fields, old);
+                    }
+                    Merge::Extra if !newer.tells(column) => {
+                        push_field(&mut fields, merge_extra(old, new).as_deref());
+                    }
+                    _ => push_field(&mut fields, if newer.tells(column) { new } else { old }),
+                }
+            }
+            self.fields = fields.into();
+        }
+        self.mask = told;
+        self.inserts |= newer.inserts;
+    }
+
+    /// Whether `extra` is told as a whole rather than to be merged.
+    fn is_whole(&self, table: &Table) -> bool {
+        table.only(Merge::Extra).is_none_or(|column| self.tells(column))
+    }
+
+    fn keeps_tombstone(&self, newer: &Self, table: &Table) -> bool {
+        table.only(Merge::Tombstone).is_some_and(|column| {
+            self.tells(column) && newer.tells(column) && self.get(table, column).is_some()
+        })
+    }
+
+    fn pairs<'a>(
+        &'a self,
+        newer: &'a Self,
+        table: &'a Table,
+    ) -> impl Iterator<Item = (usize, Option<&'a [u8]>, Option<&'a [u8]>)> {
+        let values = Fields(&self.fields).zip(Fields(&newer.fields));
+        staged(table).zip(values).map(|(column, (old, new))| (column, old, new))
+    }
+
+    /// Tells one staged column anew.
+    pub fn tell(&mut self, table: &Table, column: usize, payload: &[u8]) {
+        self.mask |= bit(column);
+        let mut fields = Vec::with_capacity(self.fields.len());
+        for (at, old) in staged(table).zip(Fields(&self.fields)) {
+            push_field(&mut fields, if at == column { Some(payload) } else { old });
+        }
+        self.fields = fields.into();
+    }
+
+    /// Bytes that the row holds.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        size_of::<Self>() + self.fields.len()
+    }
+
+    /// Whether one of two rows of one key is stale by the rule of
+    /// [`super::Guard::ByEditedTimestamp`]: compared at milliseconds, nulls first.
+    #[must_use]
+    pub fn compare_edit_time(&self, newer: &Self, table: &Table, column: usize) -> Ordering {
+        let time = |row: &Self| {
+            let payload = row.get(table, column).and_then(|bytes| bytes.try_into().ok());
+            payload.map(|bytes| i64::from_be_bytes(bytes).div_euclid(1000))
+        };
+        time(self).cmp(&time(newer))
+    }
+}
+
+/// The mask bit of a column.
+#[must_use]
+pub const fn bit(column: usize) -> u64 {
+    1 << column
+}
+
+/// Indices of the columns that rows carry.
+pub fn staged(table: &Table) -> impl Iterator<Item = usize> + '_ {
+    let columns = table.columns.iter().enumerate();
+    columns.filter(|(_, column)| column.is_staged()).map(|(i, _)| i)
+}
+
+fn push_field(out: &mut Vec<u8>, payload: Option<&[u8]>) {
+    match payload {
+        None => out.extend_from_slice(&(-1i32).to_be_bytes()),
+        Some(payload) => {
+            let len =
+                i32::try_from(payload.len()).expect("a field comes from one frame below 2 GiB");
+            out.extend_from_slice(&len.to_be_bytes());
+            out.extend_from_slice(payload);
+        }
+    }
+}
+
+/// Members of the newer `extra` win over those of the older.
+fn merge_extra(old: Option<&[u8]>, new: Option<&[u8]>) -> Option<Vec<u8>> {
+    let (Some(old), Some(new)) = (old, new) else {
+        return old.or(new).map(<[u8]>::to_vec);
+    };
+    let object = |payload: &[u8]| {
+        serde_json::from_slice::<serde_json::Map<String, serde_json::Value>>(&payload[1..])
+    };
+    let (Ok(mut merged), Ok(newer)) = (object(old), object(new)) else {
+        return Some(new.to_vec());
+    };
+    merged.extend(newer);
+    let mut payload = Vec::new();
+    encode::jsonb(&mut payload, &serde_json::Value::Object(merged).to_string());
+    Some(payload)
+}
+
+/// Walks encoded fields.
+struct Fields<'a>(&'a [u8]);
+
+impl<'a> Iterator for Fields<'a> {
+    type Item = Option<&'a [u8]>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let (head, rest) = self.0.split_first_chunk::<4>()?;
+        let Ok(len) = usize::try_from(i32::from_be_bytes(*head)) else {
+            self.0 = rest;
+            return Some(None);
+        };
+        let (payload, rest) = rest.split_at(len);
+        self.0 = rest;
+        Some(Some(payload))
+    }
+}
+
+#[derive(Clone, Copy, Default)]
+struct Slot {
+    start: usize,
+    end: usize,
+    present: bool,
+}
+
+/// Builds one row; reused from row to row so that the only allocation is the row itself.
+#[derive(Default)]
+pub struct RowBuilder {
+    bytes: Vec<u8>,
+    slots: Vec<Slot>,
+    mask: u64,
+    extra: String,
+    inserts: bool,
+}
+
+impl RowBuilder {
+    /// Begins a row of `table`, received at `at_us` (microseconds since 1970).
+    pub fn begin(&mut self, table: &Table, at_us: i64) {
+        debug_assert!(table.columns.len() <= 62, "the mask is a bigint in PostgreSQL");
+        self.bytes.clear();
+        self.extra.clear();
+        self.slots.clear();
+        self.slots.resize(table.columns.len(), Slot::default());
+        self.mask = 0;
+        self.inserts = true;
+        if let Some(column) = table.only(Merge::UpdatedAt) {
+            self.timestamp_us(column, at_us);
+        }
+    }
+
+    /// Writes a column through `write`, which says whether it wrote a value (or NULL).
+    pub(crate) fn put<E>(
+        &mut self,
+        column: usize,
+        write: impl FnOnce(&mut Vec<u8>) -> Result<bool, E>,
+    ) -> Result<(), E> {
+        let start = self.bytes.len();
+        match write(&mut self.bytes) {
+            Ok(present) => {
+                self.slots[column] = Slot { start, end: self.bytes.len(), present };
+                self.mask |= bit(column);
+                Ok(())
+            }
+            Err(error) => {
+                self.bytes.truncate(start);
+                Err(error)
+            }
+        }
+    }
+
+    fn put_value(&mut self, column: usize, write: impl FnOnce(&mut Vec<u8>)) {
+        let written = self.put::<std::convert::Infallible>(column, |out| {
+            write(out);
+            Ok(true)
+        });
+        written.unwrap_or_else(|never| match never {});
+    }
+
+    /// Sets a `bigint`.
+    pub fn bigint(&mut self, column: usize, value: i64) {
+        self.put_value(column, |out| encode::bigint(out, value));
+    }
+
+    /// Sets a `text`.
+    pub fn text(&mut self, column: usize, value: &str) {
+        self.put_value(column, |out| encode::text(out, value));
+    }
+
+    /// Sets a `boolean`.
+    pub fn boolean(&mut self, column: usize, value: bool) {
+        self.put_value(column, |out| out.push(u8::from(value)));
+    }
+
+    /// Sets an `integer`.
+    pub fn integer(&mut self, column: usize, value: i32) {
+        self.put_value(column, |out| out.extend_from_slice(&value.to_be_bytes()));
+    }
+
+    /// Sets a `timestamptz`, in microseconds since 1970.
+    pub fn timestamp_us(&mut self, column: usize, unix_us: i64) {
+        self.put_value(column, |out| encode::timestamp_us(out, unix_us));
+    }
+
+    /// Sets a `bigint[]`.
+    pub fn bigint_array(&mut self, column: usize, values: &[i64]) {
+        self.put_value(column, |out| encode::bigint_array(out, values));
+    }
+
+    /// Sets a `jsonb` from JSON text.
+    pub fn jsonb(&mut self, column: usize, json: &str) {
+        self.put_value(column, |out| encode::jsonb(out, json));
+    }
+
+    /// Sets a column to NULL.
+    pub fn null(&mut self, column: usize) {
+        self.slots[column] = Slot::default();
+        self.mask |= bit(column);
+    }
+
+    /// Takes a column back: the event does not tell it after all.
+    pub fn forget(&mut self, column: usize) {
+        self.slots[column] = Slot::default();
+        self.mask &= !bit(column);
+    }
+
+    /// Sets a column from JSON; a value that does not fit its type goes to `extra`.
+    pub fn json(&mut self, table: &Table, column: usize, raw: &RawValue) {
+        let Column { ty, json, name, .. } = table.columns[column];
+        if self.put(column, |out| encode::json(out, ty, raw)).is_err() {
+            self.add_extra(if json.is_empty() { name } else { json }, raw.get());
+        }
+    }
+
+    /// Whether the column was told, be it as null.
+    #[must_use]
+    pub fn tells(&self, column: usize) -> bool {
+        self.mask & bit(column) != 0
+    }
+
+    /// Declares `extra` incomplete: it adds to what is there.
+    pub fn merge_extra(&mut self, table: &Table) {
+        if let Some(column) = table.only(Merge::Extra) {
+            self.mask &= !bit(column);
+        }
+    }
+
+    /// Whether the column holds a value.
+    #[must_use]
+    pub fn is_present(&self, column: usize) -> bool {
+        self.slots[column].present
+    }
+
+    /// The payload of a column, `None` if NULL or not told.
+    #[must_use]
+    pub fn payload(&self, column: usize) -> Option<&[u8]> {
+        let slot = self.slots[column];
+        slot.present.then(|| &self.bytes[slot.start..slot.end])
+    }
+
+    /// Keeps a JSON member that has no column, or whose value does not fit its column.
+    pub fn add_extra(&mut self, key: &str, json: &str) {
+        self.extra.push(if self.extra.is_empty() { '{' } else { ',' });
+        let key = serde_json::to_string(key).expect("a string serialises");
+        self.extra.push_str(&key);
+        self.extra.push(':');
+        self.extra.push_str(json);
+    }
+
+    /// Declares the object complete: what it did not name is null, and where the table says so the
+    /// row lives again.
+    pub fn complete(&mut self, table: &Table) {
+        for (i, column) in table.columns.iter().enumerate() {
+            let told = match column.merge {
+                Merge::Tombstone => table.revives,
+                Merge::Overlay | Merge::Tracked => !column.json.is_empty(),
+                Merge::Extra => true,
+                _ => false,
+            };
+            if told {
+                self.mask |= bit(i);
+            }
+        }
+    }
+
+    /// Declares that the row must not be created, only changed.
+    pub fn changes_only(&mut self) {
+        self.inserts = false;
+    }
+
+    /// Finishes the row. `None` when a key column is missing.
+    pub fn finish(&mut self, table: &Table) -> Option<Row> {
+        if !self.extra.is_empty()
+            && let Some(column) = table.only(Merge::Extra)
+        {
+            self.extra.push('}');
+            let extra = std::mem::take(&mut self.extra);
+            let whole = self.mask & bit(column);
+            self.jsonb(column, &extra);
+            // Outside the mask it is merged into what is there; complete() makes it replace that.
+            self.mask = self.mask & !bit(column) | whole;
+            self.extra = extra;
+            self.extra.clear();
+        }
+        let mut key = Key::default();
+        for (i, place) in key.iter_mut().enumerate().take(table.key_len()) {
+            *place = i64::from_be_bytes(self.payload(i)?.try_into().ok()?);
+        }
+        let mut fields = Vec::with_capacity(self.bytes.len() + 4 * self.slots.len());
+        for column in staged(table) {
+            push_field(&mut fields, self.payload(column));
+        }
+        Some(Row { key, mask: self.mask, inserts: self.inserts, fields: fields.into() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::table::members::{LEFT_AT, MEMBERS, NICK};
+
+    fn member(build: impl FnOnce(&mut RowBuilder)) -> Row {
+        let mut row = RowBuilder::default();
+        row.begin(&MEMBERS, 1_000_000);
+        row.bigint(0, 10);
+        row.bigint(1, 20);
+        build(&mut row);
+        row.finish(&MEMBERS).expect("the key is set")
+    }
+
+    #[test]
+    fn a_row_without_its_key_is_none() {
+        let mut row = RowBuilder::default();
+        row.begin(&MEMBERS, 0);
+        row.bigint(0, 10);
+        assert_eq!(row.finish(&MEMBERS), None);
+    }
+
+    #[test]
+    fn told_columns_win_and_untold_ones_stay() {
+        let mut old = member(|row| row.text(NICK, "old"));
+        old.overlay(&member(|_| {}), &MEMBERS);
+        assert_eq!(old.get(&MEMBERS, NICK), Some(&b"old"[..]));
+        old.overlay(&member(|row| row.null(NICK)), &MEMBERS);
+        assert!(old.tells(NICK));
+        assert_eq!(old.get(&MEMBERS, NICK), None);
+    }
+
+    #[test]
+    fn removing_twice_keeps_the_first_time_and_null_revives() {
+        let removed = |at| member(|row| row.timestamp_us(LEFT_AT, at));
+        let mut row = removed(5);
+        let first = row.get(&MEMBERS, LEFT_AT).map(<[u8]>::to_vec);
+        row.overlay(&removed(9), &MEMBERS);
+        assert_eq!(row.get(&MEMBERS, LEFT_AT).map(<[u8]>::to_vec), first);
+        row.overlay(&member(|row| row.complete(&MEMBERS)), &MEMBERS);
+        assert_eq!(row.get(&MEMBERS, LEFT_AT), None);
+        assert!(row.tells(LEFT_AT));
+    }
+
+    #[test]
+    fn extra_of_a_partial_row_adds_to_the_extra_that_is_there() {
+        let extra = MEMBERS.only(Merge::Extra).expect("members have extra");
+        let mut row = member(|row| {
+            row.add_extra("a", "1");
+            row.complete(&MEMBERS);
+        });
+        row.overlay(&member(|row| row.add_extra("b", "2")), &MEMBERS);
+        assert_eq!(row.get(&MEMBERS, extra), Some(&b"\x01{\"a\":1,\"b\":2}"[..]));
+        row.overlay(&member(|row| row.complete(&MEMBERS)), &MEMBERS);
+        assert_eq!(row.get(&MEMBERS, extra), None);
+    }
+
+    #[test]
+    fn extra_keeps_what_has_no_column() {
+        let row = member(|row| {
+            row.add_extra("new \"thing\"", "[1]");
+            row.add_extra("b", "null");
+        });
+        let extra = MEMBERS.only(Merge::Extra).expect("members have extra");
+        assert_eq!(
+            row.get(&MEMBERS, extra),
+            Some(&b"\x01{\"new \\\"thing\\\"\":[1],\"b\":null}"[..])
+        );
+    }
+}

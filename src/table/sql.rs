@@ -1,0 +1,234 @@
+//! SQL text made from a table's description.
+//!
+//! Rows are staged in a temporary table by binary `COPY` and merged in one statement that reads
+//! the rows that are there, computes the result column by column, and touches only rows that
+//! differ: measured at 408 k equal member rows/s with no WAL, against 174 k/s when equal rows are
+//! rewritten.
+//!
+//! **Invariant:** no values in SQL text, only names from constants.
+
+use std::fmt::Write;
+
+use super::{Column, Guard, Merge, Table, row::bit, row::staged};
+
+/// Name of the staging table of a table.
+#[must_use]
+pub fn stage_name(table: &Table) -> String {
+    format!("stage_{}", table.name)
+}
+
+/// Creates the staging table for the time of the connection. It empties itself at commit, in place
+/// and without touching the catalogue.
+#[must_use]
+pub fn create_stage(table: &Table) -> String {
+    format!(
+        "create temporary table {stage} on commit delete rows as \
+         select {columns}, 0::bigint as mask, false as inserts, 0::smallint as round \
+           from discord.{name} with no data",
+        stage = stage_name(table),
+        columns = names(table, staged(table), ""),
+        name = table.name,
+    )
+}
+
+/// Starts the binary `COPY` into the staging table.
+#[must_use]
+pub fn copy_into_stage(table: &Table) -> String {
+    format!(
+        "copy {stage} ({columns}, mask, inserts, round) from stdin (format binary)",
+        stage = stage_name(table),
+        columns = names(table, staged(table), ""),
+    )
+}
+
+/// Copies the rows that round `round` supersedes to the table's history.
+#[must_use]
+pub fn keep_history(table: &Table, round: usize) -> Option<String> {
+    let history = table.history?;
+    let copied = history.copied.iter().map(|name| format!("\"{name}\""));
+    let computed = history.computed.iter().map(|(name, _)| format!("\"{name}\""));
+    let from_old = history.copied.iter().map(|name| format!("t.\"{name}\""));
+    let from_new = history.computed.iter().map(|(_, sql)| (*sql).to_owned());
+    Some(format!(
+        "insert into discord.{into} ({columns}) select {values} from {stage} s join discord.{name} t on {join} \
+         where s.round = {round} and {only_if} and {guard} and ({differs}) on conflict do nothing",
+        into = history.table,
+        columns = copied.chain(computed).collect::<Vec<_>>().join(", "),
+        values = from_old.chain(from_new).collect::<Vec<_>>().join(", "),
+        stage = stage_name(table),
+        name = table.name,
+        join = join(table),
+        only_if = history.only_if,
+        guard = guard(table),
+        differs = tracked_differs(table),
+    ))
+}
+
+/// Merges the staged rows of round `round` into the table.
+#[must_use]
+pub fn merge(table: &Table, round: usize) -> String {
+    let written: Vec<usize> =
+        (0..table.columns.len()).filter(|&i| table.columns[i].merge != Merge::Derived).collect();
+    let key = names(table, 0..table.key_len(), "");
+    let values = written.iter().map(|&i| value(table, i)).collect::<Vec<_>>().join(", ");
+    let updates = written[table.key_len()..]
+        .iter()
+        .map(|&i| format!("{name} = excluded.{name}", name = quoted(&table.columns[i])))
+        .collect::<Vec<_>>()
+        .join(", ");
+    format!(
+        "insert into discord.{name} ({columns}) select {values} from {stage} s left join discord.{name} t on {join} \
+         where s.round = {round} and case when t.{first} is null then s.inserts else {guard} and ({differs}) end \
+         order by {order} on conflict ({key}) do update set {updates}",
+        name = table.name,
+        columns = names(table, written.iter().copied(), ""),
+        stage = stage_name(table),
+        join = join(table),
+        first = quoted(&table.columns[0]),
+        guard = guard(table),
+        differs = differs(table),
+        order = names(table, 0..table.key_len(), "s."),
+    )
+}
+
+/// Marks as gone the rows of scopes of `scope_len` key columns that are not among the keys.
+///
+/// Parameters: one `bigint[]` per scope column, `timestamptz[]` (when it was told), then one
+/// `bigint[]` per key column.
+#[must_use]
+pub fn mark_absent(table: &Table, scope_len: usize) -> Option<String> {
+    let tombstone = quoted(&table.columns[table.only(Merge::Tombstone)?]);
+    let key_len = table.key_len();
+    let arrays = |first: usize, n: usize| {
+        (first..first + n).map(|i| format!("${i}::bigint[]")).collect::<Vec<_>>().join(", ")
+    };
+    let labels = |n: usize| (0..n).map(|i| format!("c{i}")).collect::<Vec<_>>().join(", ");
+    let equal = |alias: &str, n: usize| {
+        (0..n)
+            .map(|i| format!("t.{} = {alias}.c{i}", quoted(&table.columns[i])))
+            .collect::<Vec<_>>()
+            .join(" and ")
+    };
+    let outlasting = table.outlasts_sets.map(|(column, values)| {
+        let values = values.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+        format!(" and coalesce(t.{} not in ({values}), true)", quoted(&table.columns[column]))
+    });
+    Some(format!(
+        "update discord.{name} t set {tombstone} = scope.at{more}, updated_at = scope.at \
+           from unnest({scopes}, ${at}::timestamptz[]) as scope ({scope_labels}, at) \
+          where {in_scope} and t.{tombstone} is null{only} \
+            and not exists (select from unnest({keys}) as present ({key_labels}) where {is_present})",
+        name = table.name,
+        more = if table.name == "voice_states" { ", channel_id = null" } else { "" },
+        scopes = arrays(1, scope_len),
+        at = scope_len + 1,
+        scope_labels = labels(scope_len),
+        in_scope = equal("scope", scope_len),
+        only = outlasting.unwrap_or_default(),
+        keys = arrays(scope_len + 2, key_len),
+        key_labels = labels(key_len),
+        is_present = equal("present", key_len),
+    ))
+}
+
+fn quoted(column: &Column) -> String {
+    format!("\"{}\"", column.name)
+}
+
+fn names(table: &Table, columns: impl Iterator<Item = usize>, prefix: &str) -> String {
+    columns.map(|i| format!("{prefix}{}", quoted(&table.columns[i]))).collect::<Vec<_>>().join(", ")
+}
+
+fn join(table: &Table) -> String {
+    let equal = (0..table.key_len()).map(|i| {
+        let name = quoted(&table.columns[i]);
+        format!("t.{name} = s.{name}")
+    });
+    equal.collect::<Vec<_>>().join(" and ")
+}
+
+/// Whether the staged row may change the row that is there.
+fn guard(table: &Table) -> String {
+    match table.guard {
+        Guard::InOrder => "true".to_owned(),
+        Guard::ByUpdatedAt => "s.updated_at >= t.updated_at".to_owned(),
+        Guard::ByEditedTimestamp => format!(
+            "({} or coalesce(date_trunc('milliseconds', s.edited_timestamp), '-infinity') \
+             >= coalesce(date_trunc('milliseconds', t.edited_timestamp), '-infinity'))",
+            told(table, "edited_timestamp", "= 0"),
+        ),
+    }
+}
+
+fn told(table: &Table, column: &str, compared: &str) -> String {
+    let column = Table::index(table.columns, column);
+    format!("s.mask & {} {compared}", bit(column))
+}
+
+/// The value of a column after the merge.
+fn value(table: &Table, column: usize) -> String {
+    let Column { merge, .. } = table.columns[column];
+    let name = quoted(&table.columns[column]);
+    let told = format!("s.mask & {} <> 0", bit(column));
+    match merge {
+        Merge::Key | Merge::UpdatedAt => format!("s.{name}"),
+        Merge::Overlay | Merge::Tracked => {
+            format!("case when {told} then s.{name} else t.{name} end")
+        }
+        Merge::Tombstone => format!(
+            "case when {told} then case when s.{name} is null then null else coalesce(t.{name}, s.{name}) end \
+             else t.{name} end"
+        ),
+        Merge::Extra => format!(
+            "case when {told} then s.{name} when s.{name} is null then t.{name} \
+             else coalesce(t.{name}, '{{}}') || s.{name} end"
+        ),
+        Merge::Computed { sql, .. } => {
+            let sql = sql.replace("{tracked}", &tracked_differs(table));
+            if table.columns[column].is_staged() {
+                format!("case when {told} then {sql} else t.{name} end")
+            } else {
+                sql
+            }
+        }
+        Merge::Derived => unreachable!("derived columns are written by statements of their own"),
+    }
+}
+
+/// Whether the merge changes anything but `updated_at`.
+fn differs(table: &Table) -> String {
+    let mut sql = String::new();
+    for (i, column) in table.columns.iter().enumerate() {
+        let name = quoted(column);
+        let told = format!("s.mask & {} <> 0", bit(i));
+        let differs = match column.merge {
+            Merge::Overlay | Merge::Tracked => {
+                format!("({told} and s.{name} is distinct from t.{name})")
+            }
+            Merge::Tombstone => format!("({told} and (s.{name} is null) <> (t.{name} is null))"),
+            Merge::Extra | Merge::Computed { staged: true, .. } => {
+                format!("({}) is distinct from t.{name}", value(table, i))
+            }
+            Merge::Computed { staged: false, .. }
+            | Merge::Key
+            | Merge::UpdatedAt
+            | Merge::Derived => continue,
+        };
+        let or = if sql.is_empty() { "" } else { " or " };
+        write!(sql, "{or}{differs}").expect("writing to a string cannot fail");
+    }
+    sql
+}
+
+/// Whether a tracked column differs.
+fn tracked_differs(table: &Table) -> String {
+    let tracked =
+        table.columns.iter().enumerate().filter(|(_, column)| column.merge == Merge::Tracked);
+    tracked
+        .map(|(i, column)| {
+            let name = quoted(column);
+            format!("(s.mask & {} <> 0 and s.{name} is distinct from t.{name})", bit(i))
+        })
+        .collect::<Vec<_>>()
+        .join(" or ")
+}

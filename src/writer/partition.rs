@@ -1,0 +1,223 @@
+//! The rules of a partition: what it skips, what it folds, when a batch closes.
+//!
+//! **Invariant:** a dispatch is applied at most once per session: what Discord replays up to the
+//! last sequence that this partition has taken in is skipped, but still acknowledged.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::Arc,
+    time::Instant,
+};
+
+use actix::Recipient;
+use tokio::sync::OwnedSemaphorePermit;
+
+use super::{
+    batch::{Batch, BatchLimits, FlushTrigger},
+    member_lists::MemberLists,
+    message::{ApplyFrames, Committed, Frame},
+};
+use crate::{
+    event::{self, Outcome, Received},
+    id::{Session, ShardKey, shard_of},
+    store::FlushSet,
+    table::{
+        Change, RowBuilder,
+        change::ReplacedSet,
+        guilds::{GUILD_BOTS, guild_bot},
+        members::MEMBERS,
+    },
+};
+
+/// The rules of one partition.
+pub struct Partition {
+    place: usize,
+    partitions: usize,
+    limits: BatchLimits,
+    applied: HashMap<ShardKey, (Arc<str>, u64)>,
+    lists: MemberLists,
+    row: RowBuilder,
+    open: OpenBatch,
+    closed: VecDeque<ClosedBatch>,
+}
+
+/// A batch that is still taking rows, and what it owes.
+#[derive(Default)]
+struct OpenBatch {
+    batch: Batch,
+    owed: Owed,
+}
+
+/// What is due when a batch is durable.
+#[derive(Default)]
+pub struct Owed {
+    /// The last position of each sender.
+    pub acks: Vec<(Recipient<Committed>, u64)>,
+    /// Credits to give back.
+    pub credits: Vec<OwnedSemaphorePermit>,
+    /// When each frame was received: microseconds since 1970.
+    pub received_at_us: Vec<i64>,
+}
+
+/// A batch that is ready to be written.
+pub struct ClosedBatch {
+    /// What to write.
+    pub set: FlushSet,
+    /// What is due then.
+    pub owed: Owed,
+    /// Why it closed.
+    pub trigger: FlushTrigger,
+}
+
+/// What became of a message's frames.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Applied {
+    /// Frames applied.
+    pub applied: u64,
+    /// Frames without state.
+    pub signals: u64,
+    /// Frames kept, wholly or in part, as rejected.
+    pub rejected: u64,
+    /// Frames that had been applied before.
+    pub skipped: u64,
+}
+
+impl Partition {
+    /// The partition `place` of `partitions`, which has already applied `applied`.
+    #[must_use]
+    pub fn new(
+        place: usize,
+        partitions: usize,
+        limits: BatchLimits,
+        applied: impl IntoIterator<Item = (ShardKey, Arc<str>, u64)>,
+    ) -> Self {
+        let applied = applied
+            .into_iter()
+            .map(|(shard, session_id, sequence)| (shard, (session_id, sequence)));
+        Self {
+            place,
+            partitions,
+            limits,
+            applied: applied.collect(),
+            lists: MemberLists::default(),
+            row: RowBuilder::default(),
+            open: OpenBatch::default(),
+            closed: VecDeque::new(),
+        }
+    }
+
+    /// Takes frames in.
+    pub fn apply(&mut self, message: ApplyFrames, now: Instant) -> Applied {
+        let ApplyFrames { session, frames, ack, credit } = message;
+        let mut counts = Applied::default();
+        let mut last_position = 0;
+        for frame in &frames {
+            last_position = frame.position;
+            if self.has_applied(&session, frame.sequence) {
+                counts.skipped += 1;
+                // Replayed and already taken in: durable as soon as what is open is.
+                let sequence =
+                    self.applied.get(&session.shard).map_or(0, |(_, sequence)| *sequence);
+                self.open.batch.cover(&session, sequence, now);
+                continue;
+            }
+            match self.apply_frame(&session, frame, now) {
+                Outcome::Applied => counts.applied += 1,
+                Outcome::Signal => counts.signals += 1,
+                Outcome::Rejected => counts.rejected += 1,
+            }
+            self.open.owed.received_at_us.push(frame.received_at_us);
+        }
+        let owed = &mut self.open.owed;
+        owed.credits.push(credit);
+        match owed.acks.iter_mut().find(|(recipient, _)| *recipient == ack) {
+            Some((_, position)) => *position = last_position,
+            None => owed.acks.push((ack, last_position)),
+        }
+        counts
+    }
+
+    fn has_applied(&self, session: &Session, sequence: u64) -> bool {
+        let applied = self.applied.get(&session.shard);
+        applied.is_some_and(|(id, applied)| *id == session.session_id && sequence <= *applied)
+    }
+
+    fn apply_frame(&mut self, session: &Arc<Session>, frame: &Frame, now: Instant) -> Outcome {
+        let Self { row, open, lists, closed, .. } = self;
+        let received = Received { session, sequence: frame.sequence, at_us: frame.received_at_us };
+        let (place, partitions) = (self.place, self.partitions);
+        let mut lists_done = Vec::new();
+        let outcome = event::apply(received, &frame.text, row, &mut |change| match change {
+            Change::MemberChunk(chunk) => {
+                lists_done.extend(lists.chunk(chunk, frame.received_at_us))
+            }
+            Change::SessionStart(_) => {
+                let shard = session.shard;
+                lists.give_up(|guild_id| {
+                    shard_of(guild_id.cast_unsigned(), session.shard_count) == shard.shard_id
+                });
+                close(open, closed, FlushTrigger::Session, place, partitions);
+                open.batch.push(change);
+            }
+            change => {
+                if let Change::Row(table, row) = &change
+                    && std::ptr::eq(*table, &raw const MEMBERS)
+                {
+                    lists.observe(row);
+                }
+                open.batch.push(change);
+            }
+        });
+        for set in lists_done {
+            self.finish_list(session, set, frame.received_at_us);
+        }
+        self.open.batch.cover(session, frame.sequence, now);
+        self.applied.insert(session.shard, (Arc::clone(&session.session_id), frame.sequence));
+        outcome
+    }
+
+    /// A member list is complete: who is not in it has left, and the guild is in sync.
+    fn finish_list(&mut self, session: &Session, set: ReplacedSet, at_us: i64) {
+        let row = &mut self.row;
+        row.begin(&GUILD_BOTS, at_us);
+        row.changes_only();
+        row.bigint(0, set.scope.values[0]);
+        row.bigint(1, session.shard.bot_id.cast_signed());
+        row.bigint(guild_bot::MEMBERS_GENERATION, session.generation);
+        row.timestamp_us(guild_bot::MEMBERS_SYNCED_AT, at_us);
+        let row = row.finish(&GUILD_BOTS).expect("both key columns are set");
+        self.open.batch.push(Change::Set(set));
+        self.open.batch.push(Change::Row(&GUILD_BOTS, row));
+    }
+
+    /// The next batch to write, if one is due.
+    pub fn due(&mut self, now: Instant) -> Option<ClosedBatch> {
+        if self.closed.is_empty()
+            && let Some(trigger) = self.open.batch.trigger(&self.limits, now)
+        {
+            close(&mut self.open, &mut self.closed, trigger, self.place, self.partitions);
+        }
+        self.closed.pop_front()
+    }
+
+    /// Rows waiting to be written.
+    #[must_use]
+    pub fn pending_rows(&self) -> usize {
+        let closed: usize = self.closed.iter().map(|batch| batch.set.row_count()).sum();
+        self.open.batch.rows() + closed
+    }
+}
+
+fn close(
+    open: &mut OpenBatch,
+    closed: &mut VecDeque<ClosedBatch>,
+    trigger: FlushTrigger,
+    place: usize,
+    partitions: usize,
+) {
+    if open.batch.is_empty() {
+        return;
+    }
+    let OpenBatch { batch, owed } = std::mem::take(open);
+    closed.push_back(ClosedBatch { set: batch.into_flush_set(place, partitions), owed, trigger });
+}
