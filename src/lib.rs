@@ -1,5 +1,6 @@
 //! Discord's gateway state, kept in PostgreSQL.
 
 pub mod config;
+pub mod embedded;
 pub mod id;
 pub mod writer;
