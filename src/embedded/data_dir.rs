@@ -15,7 +15,7 @@
 use std::{
     fs::{self, DirBuilder, File, OpenOptions, Permissions, TryLockError},
     hash::{DefaultHasher, Hash, Hasher},
-    io::{Read, Seek, Write},
+    io::{ErrorKind, Read, Seek, Write},
     os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
 };
@@ -46,11 +46,15 @@ impl DataDir {
     /// Makes the directory if need be, and locks it.
     pub(super) fn lock(path: &Path) -> Result<Self, EmbeddedError> {
         let path = std::path::absolute(path).map_err(EmbeddedError::file("resolve", path))?;
-        DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(&path)
-            .map_err(EmbeddedError::file("create the directory", &path))?;
+        // Only the last one is private: as root, the server's user has to pass through the others.
+        let parent = path.parent().unwrap_or(&path);
+        fs::create_dir_all(parent).map_err(EmbeddedError::file("create the directory", parent))?;
+        match DirBuilder::new().mode(0o700).create(&path) {
+            Err(error) if error.kind() != ErrorKind::AlreadyExists => {
+                return Err(EmbeddedError::file("create the directory", path)(error));
+            }
+            _ => {}
+        }
         let lock = lock_file(&path)?;
         Ok(Self { path, _lock: lock })
     }
@@ -201,7 +205,7 @@ fn lock_file(data_dir: &Path) -> Result<File, EmbeddedError> {
 fn private_dir(dir: &Path, account: &Account) -> Result<(), String> {
     match DirBuilder::new().mode(0o700).create(dir) {
         Ok(()) => return account.give(dir).map_err(|error| error.to_string()),
-        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
         Err(error) => return Err(error.to_string()),
     }
     let metadata = fs::symlink_metadata(dir).map_err(|error| error.to_string())?;
