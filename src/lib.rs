@@ -2,5 +2,7 @@
 
 pub mod config;
 pub mod embedded;
+pub mod error;
 pub mod id;
+pub mod store;
 pub mod writer;
