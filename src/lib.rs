@@ -1,7 +1,11 @@
 //! Discord's gateway state, kept in PostgreSQL.
 
+pub mod config;
+pub mod embedded;
+pub mod error;
 pub mod event;
 pub mod id;
+pub mod metrics;
 pub mod store;
 pub mod table;
 pub mod writer;

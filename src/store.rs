@@ -1,9 +1,23 @@
-//! SINK: PostgreSQL.
+//! SINK: PostgreSQL. How to reach it, what its errors mean, the schema's versions, and the flush.
+//!
+//! **Invariant:** no error from here shows a password or the contents of a row.
 
+pub mod connection;
+mod error;
+pub mod failure;
 mod flush;
 mod flush_set;
+pub mod migrate;
 pub mod sessions;
 mod snowflake_partitions;
+mod target;
+#[cfg(test)]
+pub(crate) mod testing;
+mod tls;
 
-pub use flush::{FlushReport, Flusher, table_names};
-pub use flush_set::{FlushSet, LaneRows, Progress};
+pub use self::{
+    error::{PostgresError, StoreError},
+    flush::{FlushReport, Flusher, table_names},
+    flush_set::{FlushSet, LaneRows, Progress},
+    target::DatabaseTarget,
+};

@@ -27,6 +27,8 @@ pub struct FlushSet {
     pub sessions: Vec<SessionStart>,
     /// Events to keep as rejected.
     pub rejected: Vec<RejectedEvent>,
+    /// A session that contributed: what a refused row is filed under.
+    pub origin: Option<Progress>,
     /// The sequences that are durable with this flush.
     pub progress: Vec<Progress>,
 }
@@ -81,6 +83,7 @@ impl FlushSet {
             partition: self.partition,
             partitions: self.partitions,
             sessions: std::mem::take(&mut self.sessions),
+            origin: self.origin.clone(),
             ..Self::default()
         };
         for lane in &mut self.lanes {

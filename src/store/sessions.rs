@@ -165,15 +165,51 @@ pub struct StoredShard {
     pub resume: ResumePoint,
     /// Number of writer partitions when it was saved.
     pub partitions: usize,
-    /// Greatest generation that any row of the shard names.
-    pub generation: i64,
-    /// By partition: the last sequence of that session that it applied.
-    pub applied: Vec<(usize, u64)>,
     /// Guilds of the shard that are available but have no complete member list of this generation.
     pub unsynced_guilds: Vec<u64>,
 }
 
-/// Reads what a shard left behind, if anything.
+/// The last sequence of a session that a partition applied.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredProgress {
+    /// The shard.
+    pub shard: ShardKey,
+    /// The partition.
+    pub partition: usize,
+    /// How many partitions there were.
+    pub partitions: usize,
+    /// The session.
+    pub session_id: Arc<str>,
+    /// Its generation.
+    pub generation: i64,
+    /// The last sequence applied.
+    pub sequence: u64,
+}
+
+/// Reads what the partitions of a bot have applied.
+///
+/// Waits for transactions that a killed process may have left committing (`for update`), so that
+/// what is read is final.
+///
+/// # Errors
+/// Whatever PostgreSQL says.
+pub async fn load_progress(client: &Client, bot_id: u64) -> Result<Vec<StoredProgress>, Error> {
+    let sql = "select shard_id, \"partition\", partitions, session_id, generation, sequence \
+                 from discord.partition_progress where bot_id = $1 for update";
+    let rows = client.query(sql, &[&bot_id.cast_signed()]).await?;
+    let count = |n: i32| n.unsigned_abs() as usize;
+    let progress = rows.iter().map(|row| StoredProgress {
+        shard: ShardKey { bot_id, shard_id: row.get::<_, i32>(0).cast_unsigned() },
+        partition: count(row.get(1)),
+        partitions: count(row.get(2)),
+        session_id: Arc::from(row.get::<_, &str>(3)),
+        generation: row.get(4),
+        sequence: row.get::<_, i64>(5).cast_unsigned(),
+    });
+    Ok(progress.collect())
+}
+
+/// Reads where a shard may resume, if it ever had a session.
 ///
 /// # Errors
 /// Whatever PostgreSQL says.
@@ -191,17 +227,6 @@ pub async fn load_shard(client: &Client, shard: ShardKey) -> Result<Option<Store
         intents: Intents::from_bits_truncate(row.get::<_, i64>(4).cast_unsigned()),
         generation,
     };
-    let sql = "select \"partition\", sequence, session_id, generation from discord.partition_progress \
-                where bot_id = $1 and shard_id = $2";
-    let progress = client.query(sql, &key).await?;
-    let greatest = progress.iter().map(|row| row.get::<_, i64>(3)).max();
-    let of_session =
-        progress.iter().filter(|row| row.get::<_, &str>(2) == session.session_id.as_ref());
-    let applied = of_session
-        .map(|row| {
-            (row.get::<_, i32>(0).unsigned_abs() as usize, row.get::<_, i64>(1).cast_unsigned())
-        })
-        .collect();
     let sql = "select guild_id from discord.guild_bots where bot_id = $1 and shard_id = $2 \
                   and state = 'available' and generation = $3 and members_generation is distinct from $3";
     let unsynced = client.query(sql, &[key[0], key[1], &generation]).await?;
@@ -212,8 +237,6 @@ pub async fn load_shard(client: &Client, shard: ShardKey) -> Result<Option<Store
             sequence: row.get::<_, i64>(3).cast_unsigned(),
         },
         partitions: row.get::<_, i32>(6).unsigned_abs() as usize,
-        generation: generation.max(greatest.unwrap_or(0)),
-        applied,
         unsynced_guilds: unsynced.iter().map(|row| row.get::<_, i64>(0).cast_unsigned()).collect(),
     }))
 }

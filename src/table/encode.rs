@@ -73,6 +73,31 @@ pub fn read_bigint_array(payload: &[u8]) -> impl Iterator<Item = i64> + '_ {
     })
 }
 
+/// Microseconds since 1970 of the payload of a `timestamptz`.
+#[must_use]
+pub fn read_timestamp_us(postgres_us: i64) -> i64 {
+    postgres_us.saturating_add(POSTGRES_EPOCH_US)
+}
+
+/// A payload that this module wrote, for people to read.
+#[must_use]
+pub fn to_json(ty: Type, payload: &[u8]) -> serde_json::Value {
+    let number = || payload.try_into().map(i64::from_be_bytes).unwrap_or_default();
+    match ty {
+        Type::BigInt => number().into(),
+        Type::Int => payload.try_into().map(i32::from_be_bytes).unwrap_or_default().into(),
+        Type::Bool => (payload == [1]).into(),
+        Type::Text => String::from_utf8_lossy(payload).into(),
+        Type::Timestamp => jiff::Timestamp::from_microsecond(read_timestamp_us(number()))
+            .map_or_else(|_| number().into(), |time| time.to_string().into()),
+        Type::BigIntArray => read_bigint_array(payload).collect(),
+        Type::Jsonb => {
+            let json = payload.get(1..).unwrap_or_default();
+            serde_json::from_slice(json).unwrap_or_else(|_| String::from_utf8_lossy(json).into())
+        }
+    }
+}
+
 /// Appends the payload of `raw` as a value of type `ty`. `Ok(false)` is JSON null.
 ///
 /// # Errors

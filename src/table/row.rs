@@ -110,6 +110,28 @@ impl Row {
         self.fields = fields.into();
     }
 
+    /// When the frame was received: microseconds since 1970.
+    #[must_use]
+    pub fn updated_at_us(&self, table: &Table) -> i64 {
+        let column = table.only(Merge::UpdatedAt);
+        let payload = column.and_then(|column| self.get(table, column)?.try_into().ok());
+        payload.map_or(0, |bytes| encode::read_timestamp_us(i64::from_be_bytes(bytes)))
+    }
+
+    /// The told columns as a JSON object, for people to read.
+    #[must_use]
+    pub fn to_json(&self, table: &Table) -> serde_json::Value {
+        let told = staged(table).zip(Fields(&self.fields)).filter(|(i, _)| self.tells(*i));
+        let members = told.map(|(i, payload)| {
+            let Column { name, ty, .. } = table.columns[i];
+            (
+                name.to_owned(),
+                payload.map_or(serde_json::Value::Null, |bytes| encode::to_json(ty, bytes)),
+            )
+        });
+        serde_json::Value::Object(members.collect())
+    }
+
     /// Bytes that the row holds.
     #[must_use]
     pub fn bytes(&self) -> usize {

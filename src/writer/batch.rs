@@ -172,8 +172,9 @@ impl Batch {
             let (rows, sets) = lane.into_parts();
             LaneRows { table, rows, sets }
         });
-        let progress =
-            self.progress.into_values().map(|(session, sequence)| Progress { session, sequence });
+        let progress = self.progress.into_values();
+        let progress: Vec<_> =
+            progress.map(|(session, sequence)| Progress { session, sequence }).collect();
         FlushSet {
             partition,
             partitions,
@@ -181,7 +182,8 @@ impl Batch {
             roles_gone: self.roles_gone,
             sessions: self.sessions,
             rejected: self.rejected,
-            progress: progress.collect(),
+            origin: progress.first().cloned(),
+            progress,
         }
     }
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use actix::{Message, Recipient};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::id::Session;
+use crate::{id::Session, store::StoreError, table::Key};
 
 /// Bytes that one credit pays for.
 pub const CREDIT_BYTES: usize = 1024;
@@ -69,4 +69,44 @@ impl PartitionHandle {
         let credits = u32::try_from(bytes.div_ceil(CREDIT_BYTES)).unwrap_or(u32::MAX);
         credits.clamp(1, self.total_credits)
     }
+}
+
+/// What a writer tells whoever watches it.
+#[derive(Message, Debug)]
+#[rtype(result = "()")]
+pub enum WriterReport {
+    /// It cannot go on: only somebody who changes something can help.
+    Failed {
+        /// The partition.
+        partition: usize,
+        /// Why.
+        error: StoreError,
+    },
+    /// The actor is gone, after a panic or because it was stopped.
+    Stopped {
+        /// The partition.
+        partition: usize,
+    },
+}
+
+/// Rows that became durable, for an embedder's own actor.
+#[derive(Message, Clone, Debug)]
+#[rtype(result = "()")]
+pub struct ChangesCommitted {
+    /// The partition that committed them.
+    pub partition: usize,
+    /// The keys, by table; a key that was told twice is there once.
+    pub tables: Vec<CommittedKeys>,
+    /// Commits of this partition that could not be told since the last one that was, because the
+    /// receiver's mailbox was full.
+    pub missed: u64,
+}
+
+/// The committed keys of one table.
+#[derive(Clone, Debug)]
+pub struct CommittedKeys {
+    /// The table, as in schema `discord`.
+    pub table: &'static str,
+    /// Primary keys, in order; places that the table does not use are 0.
+    pub keys: Vec<Key>,
 }

@@ -200,6 +200,12 @@ impl Partition {
         self.closed.pop_front()
     }
 
+    /// Whether there is a batch that will be due by its age.
+    #[must_use]
+    pub fn has_open(&self) -> bool {
+        !self.open.batch.is_empty()
+    }
+
     /// Rows waiting to be written.
     #[must_use]
     pub fn pending_rows(&self) -> usize {

@@ -1,0 +1,266 @@
+//! Reads the text of a configuration file and names the line of everything that is wrong with it.
+//!
+//! **Invariant:** a file that passes here deserialises; every refusal names file, line and key.
+
+use std::{ops::Range, path::Path};
+
+use toml::{
+    Spanned,
+    de::{DeTable, DeValue, Error as TomlError},
+};
+
+use super::{
+    Config,
+    error::{ConfigError, Place},
+    rule::{KEYS, Key},
+};
+
+/// Parses `text`; `file` is only named in errors.
+pub(super) fn parse(text: &str, file: &Path) -> Result<Config, ConfigError> {
+    let source = Source { text, file };
+    let document = DeTable::parse(text).map_err(|error| source.syntax(&error))?;
+    source.check(document.get_ref())?;
+    toml::from_str(text).map_err(|error| source.syntax(&error))
+}
+
+struct Source<'a> {
+    text: &'a str,
+    file: &'a Path,
+}
+
+impl Source<'_> {
+    fn place(&self, span: &Range<usize>) -> Place {
+        let before = self.text.get(..span.start).unwrap_or(self.text);
+        let line = before.bytes().filter(|&byte| byte == b'\n').count() + 1;
+        Place::Line { file: self.file.to_owned(), line }
+    }
+
+    fn syntax(&self, error: &TomlError) -> ConfigError {
+        let message = error.message().lines().map(str::trim).collect::<Vec<_>>().join(", ");
+        ConfigError::Syntax { place: self.place(&error.span().unwrap_or_default()), message }
+    }
+
+    fn check(&self, document: &DeTable<'_>) -> Result<(), ConfigError> {
+        for (name, value) in document {
+            if !KEYS.iter().any(|key| key.section() == name.get_ref().as_ref()) {
+                return Err(self.unknown("", name.get_ref(), &name.span()));
+            }
+            let Some(section) = value.get_ref().as_table() else {
+                return Err(ConfigError::Syntax {
+                    place: self.place(&name.span()),
+                    message: format!("{0} is a section: write [{0}]", name.get_ref()),
+                });
+            };
+            self.check_section(name.get_ref(), section)?;
+        }
+        self.check_range_within_shards(document)
+    }
+
+    fn check_section(&self, section: &str, values: &DeTable<'_>) -> Result<(), ConfigError> {
+        for (name, value) in values {
+            let key = KEYS
+                .iter()
+                .find(|key| key.section() == section && key.name() == name.get_ref().as_ref())
+                .ok_or_else(|| self.unknown(section, name.get_ref(), &name.span()))?;
+            if let Some(found) = key.refusal(value.get_ref()) {
+                return Err(self.refused(key, value, found));
+            }
+        }
+        Ok(())
+    }
+
+    fn check_range_within_shards(&self, document: &DeTable<'_>) -> Result<(), ConfigError> {
+        let get = |name: &str| document.get("discord")?.get_ref().get(name);
+        let (Some(range), Some(shards)) = (get("shard_range"), get("shards")) else {
+            return Ok(());
+        };
+        let number = |value: &DeValue<'_>| value.as_integer()?.as_str().parse::<u32>().ok();
+        let last = range.get_ref().get(1).and_then(|last| number(last.get_ref()));
+        match (last, number(shards.get_ref())) {
+            (Some(last), Some(shards)) if last >= shards => {
+                let key = Key::named("discord.shard_range");
+                let found = format!("the last shard {last} with shards = {shards}");
+                Err(self.refused(key, range, found))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn refused(&self, key: &Key, value: &Spanned<DeValue<'_>>, found: String) -> ConfigError {
+        ConfigError::Value {
+            place: self.place(&value.span()),
+            key: key.path,
+            found,
+            allowed: key.rule.allowed(),
+        }
+    }
+
+    fn unknown(&self, section: &str, name: &str, span: &Range<usize>) -> ConfigError {
+        let mut known: Vec<_> = if section.is_empty() {
+            KEYS.iter().map(Key::section).collect()
+        } else {
+            KEYS.iter().filter(|key| key.section() == section).map(Key::name).collect()
+        };
+        known.dedup();
+        let key = if section.is_empty() { name.into() } else { format!("{section}.{name}") };
+        let elsewhere = KEYS.iter().find(|key| key.name() == name).map(|key| key.path);
+        let suggestion = nearest(name, &known).or(elsewhere).map(str::to_owned);
+        ConfigError::UnknownKey {
+            place: self.place(span),
+            key,
+            suggestion,
+            known: known.join(", "),
+        }
+    }
+}
+
+/// The entry of `known` that differs least from `name`, unless all differ by more than a third.
+fn nearest<'k>(name: &str, known: &[&'k str]) -> Option<&'k str> {
+    let (distance, best) =
+        known.iter().map(|known| (edit_distance(name, known), *known)).min_by_key(|pair| pair.0)?;
+    (distance <= best.len().div_ceil(3)).then_some(best)
+}
+
+/// Levenshtein's distance in characters.
+fn edit_distance(left: &str, right: &str) -> usize {
+    let right: Vec<char> = right.chars().collect();
+    let mut row: Vec<usize> = (0..=right.len()).collect();
+    for (i, l) in left.chars().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, r) in right.iter().enumerate() {
+            let replaced = diagonal + usize::from(l != *r);
+            diagonal = row[j + 1];
+            row[j + 1] = replaced.min(row[j] + 1).min(diagonal + 1);
+        }
+    }
+    row[right.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refusal(text: &str) -> String {
+        parse(text, Path::new("d.toml")).expect_err("the text is wrong").to_string()
+    }
+
+    #[test]
+    fn an_unknown_key_gets_the_nearest_known_one() {
+        let message = refusal("[writer]\npartitions = 2\nflush_row = 1\n");
+        assert!(
+            message.starts_with(
+                "d.toml:3: writer.flush_row: unknown key, did you mean \"flush_rows\"?, known here: partitions, "
+            ),
+            "{message}"
+        );
+    }
+
+    #[test]
+    fn a_key_without_its_section_is_pointed_to_it() {
+        let message = refusal("flush_rows = 1\n");
+        assert!(message.contains("did you mean \"writer.flush_rows\"?"), "{message}");
+        assert!(message.contains("known here: discord, database, writer, http, log"), "{message}");
+    }
+
+    #[test]
+    fn a_key_like_no_other_gets_no_suggestion() {
+        let message = refusal("[log]\nzzzzzzzzzz = 1\n");
+        assert_eq!(message, "d.toml:2: log.zzzzzzzzzz: unknown key, known here: format, level");
+    }
+
+    #[test]
+    fn wrong_types_and_impossible_values_name_line_key_found_and_allowed() {
+        let cases = [
+            (
+                "[writer]\n\npartitions = 0",
+                "d.toml:3: writer.partitions: found the integer 0, allowed: an integer from 1 to 64",
+            ),
+            (
+                "[writer]\npartitions = -1",
+                "d.toml:2: writer.partitions: found the integer -1, allowed: an integer from 1 to 64",
+            ),
+            (
+                "[writer]\npartitions = 99999999999999999999",
+                "d.toml:2: writer.partitions: found the integer 99999999999999999999, allowed: an integer from 1 to 64",
+            ),
+            (
+                "[writer]\npartitions = \"2\"",
+                "d.toml:2: writer.partitions: found the string \"2\", allowed: an integer from 1 to 64",
+            ),
+            (
+                "[log]\nformat = true",
+                "d.toml:2: log.format: found the boolean true, allowed: \"human\" or \"json\"",
+            ),
+            (
+                "[log]\nformat = \"xml\"",
+                "d.toml:2: log.format: found the string \"xml\", allowed: \"human\" or \"json\"",
+            ),
+            (
+                "[discord]\nshards = 0",
+                "d.toml:2: discord.shards: found the integer 0, allowed: \"auto\" or an integer from 1 to 1000000",
+            ),
+            (
+                "[discord]\nshard_range = [3]",
+                "d.toml:2: discord.shard_range: found the list [the integer 3], allowed: [] or [first, last] with 0 <= first <= last < shards",
+            ),
+            (
+                "[discord]\nshard_range = [3, 1]",
+                "d.toml:2: discord.shard_range: found the list [the integer 3, the integer 1], allowed: [] or [first, last] with 0 <= first <= last < shards",
+            ),
+            (
+                "[discord]\nshards = 4\nshard_range = [0, 4]",
+                "d.toml:3: discord.shard_range: found the last shard 4 with shards = 4, allowed: [] or [first, last] with 0 <= first <= last < shards",
+            ),
+            (
+                "[discord]\ngateway_url = \"http://x\"",
+                "d.toml:2: discord.gateway_url: found the string \"http://x\", allowed: \"\" or a url that starts with ws:// or wss://",
+            ),
+            (
+                "[discord]\napi_url = \"https://\"",
+                "d.toml:2: discord.api_url: found the string \"https://\", allowed: \"\" or a url that starts with http:// or https://",
+            ),
+            (
+                "[database]\nurl = \"mysql://root:pw@h/d\"",
+                "d.toml:2: database.url: found a string that is not shown, allowed: \"\" or a url that starts with postgres:// or postgresql://",
+            ),
+            (
+                "[http]\nlisten = \"9110\"",
+                "d.toml:2: http.listen: found the string \"9110\", allowed: \"\" or address:port, as in \"127.0.0.1:9110\"",
+            ),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(refusal(text), expected);
+        }
+    }
+
+    #[test]
+    fn an_unknown_intent_is_named_with_the_list_of_all() {
+        let message = refusal("[discord]\nintents = [\"guilds\", \"guild_member\"]");
+        assert!(message.starts_with("d.toml:2: discord.intents: found the string \"guild_member\", allowed: a list of guilds, guild_members, "), "{message}");
+    }
+
+    #[test]
+    fn a_log_level_that_is_no_filter_is_refused() {
+        assert!(refusal("[log]\nlevel = \"info,=,[\"").starts_with("d.toml:2: log.level: found"));
+    }
+
+    #[test]
+    fn broken_toml_names_its_line() {
+        let message = refusal("[writer]\npartitions = = 2\n");
+        assert!(message.starts_with("d.toml:2: "), "{message}");
+        assert!(!message.contains('\n'), "{message}");
+        assert!(refusal("[log]\nlevel = \"info\"\nlevel = \"warn\"\n").starts_with("d.toml:3: "));
+        assert_eq!(refusal("\nwriter = 3"), "d.toml:2: writer is a section: write [writer]");
+    }
+
+    #[test]
+    fn a_token_of_the_wrong_type_is_refused_and_a_token_is_never_shown() {
+        assert_eq!(
+            refusal("[discord]\ntoken = 5"),
+            "d.toml:2: discord.token: found the integer 5, allowed: the bot's token as the developer portal shows it, without white space"
+        );
+        let message = refusal("[discord]\ntoken = \"hunter2 hunter2\"");
+        assert!(message.starts_with("d.toml:2: discord.token: found a string that is not shown"));
+    }
+}

@@ -1,0 +1,210 @@
+//! Opens one connection and makes sure that it is one we can work with.
+//!
+//! **Invariant:** a [`Connection`] speaks UTF-8 and UTC to a server that knows the SQL we use.
+
+use std::time::Duration;
+
+use tokio::time::timeout;
+use tokio_postgres::{Client, Config, NoTls, SimpleQueryMessage, config::SslMode, error::SqlState};
+
+use super::{error::StoreError, target::DatabaseTarget, tls::TlsPolicy};
+use crate::embedded::MIN_MAJOR;
+
+/// An open connection. It closes when the client is dropped.
+pub struct Connection {
+    /// Sends statements. Whether the connection still lives is
+    /// [`is_closed`](Client::is_closed); it does not come back by itself.
+    pub client: Client,
+    /// The server's `server_version_num`, as in 150018.
+    pub server_version: u32,
+}
+
+/// Connects to `target`; `role` says in `pg_stat_activity` what the connection is for.
+///
+/// Spawns a task on the current tokio runtime that drives the connection.
+///
+/// # Errors
+/// [`StoreError::class`] says whether trying again can help.
+pub async fn connect(target: &DatabaseTarget, role: &str) -> Result<Connection, StoreError> {
+    let limit = Duration::from_millis(target.connect_timeout_ms);
+    let opened = timeout(limit, async {
+        let client = open(target, role).await?;
+        let server_version = prepare(&client, target).await?;
+        Ok(Connection { client, server_version })
+    });
+    opened.await.unwrap_or_else(|_| {
+        Err(StoreError::ConnectTimeout {
+            target: target.to_string(),
+            timeout_ms: target.connect_timeout_ms,
+        })
+    })
+}
+
+/// Tries with and without TLS, in the order that the policy says.
+async fn open(target: &DatabaseTarget, role: &str) -> Result<Client, StoreError> {
+    let mut config = target.config.clone();
+    config.application_name(format!("dsqlstate {role}"));
+    let failed = |source: tokio_postgres::Error| StoreError::Connect {
+        target: target.to_string(),
+        source: source.into(),
+    };
+    if target.tls == TlsPolicy::Never {
+        return open_plain(config).await.map_err(failed);
+    }
+    let connector = target.tls.connector()?;
+    match target.tls {
+        TlsPolicy::Allow => match open_plain(config.clone()).await {
+            Err(error) if is_refused_by_rule(&error) => {
+                open_encrypted(config, SslMode::Require, connector).await
+            }
+            result => result,
+        },
+        TlsPolicy::Prefer => {
+            match open_encrypted(config.clone(), SslMode::Prefer, connector).await {
+                Err(error) if error.code().is_none() || is_refused_by_rule(&error) => {
+                    open_plain(config).await
+                }
+                result => result,
+            }
+        }
+        _ => open_encrypted(config, SslMode::Require, connector).await,
+    }
+    .map_err(failed)
+}
+
+/// `pg_hba.conf` may allow a host only with, or only without, TLS.
+fn is_refused_by_rule(error: &tokio_postgres::Error) -> bool {
+    error.code() == Some(&SqlState::INVALID_AUTHORIZATION_SPECIFICATION)
+}
+
+async fn open_plain(mut config: Config) -> Result<Client, tokio_postgres::Error> {
+    let (client, connection) = config.ssl_mode(SslMode::Disable).connect(NoTls).await?;
+    tokio::spawn(drive(connection));
+    Ok(client)
+}
+
+async fn open_encrypted(
+    mut config: Config,
+    mode: SslMode,
+    connector: tokio_postgres_rustls::MakeRustlsConnect,
+) -> Result<Client, tokio_postgres::Error> {
+    let (client, connection) = config.ssl_mode(mode).connect(connector).await?;
+    tokio::spawn(drive(connection));
+    Ok(client)
+}
+
+/// Who uses the client sees that it is closed; why is only known here.
+async fn drive(connection: impl Future<Output = Result<(), tokio_postgres::Error>>) {
+    if let Err(error) = connection.await {
+        tracing::warn!(error = super::failure::describe(&error), "a database connection was lost");
+    }
+}
+
+/// Sets the session up and checks the server; returns its version number.
+async fn prepare(client: &Client, target: &DatabaseTarget) -> Result<u32, StoreError> {
+    let sql = format!(
+        "set statement_timeout = {}; set timezone = 'UTC'; set datestyle = 'ISO'; \
+         select current_setting('server_version_num'), current_setting('server_version'), \
+         current_setting('server_encoding')",
+        target.statement_timeout_ms
+    );
+    let messages = client
+        .simple_query(&sql)
+        .await
+        .map_err(StoreError::query(client, "set up the connection"))?;
+    let row = messages.iter().find_map(|message| match message {
+        SimpleQueryMessage::Row(row) => Some(row),
+        _ => None,
+    });
+    let get = |index| row.and_then(|row| row.get(index)).unwrap_or_default();
+    let version = get(0).parse().unwrap_or(0);
+    if version / 10_000 < MIN_MAJOR {
+        return Err(StoreError::OldServer {
+            target: target.to_string(),
+            found: get(1).into(),
+            needed: MIN_MAJOR,
+        });
+    }
+    if get(2) != "UTF8" {
+        return Err(StoreError::Encoding { target: target.to_string(), found: get(2).into() });
+    }
+    Ok(version)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        config::{DatabaseConfig, Secret},
+        store::{failure::FailureClass, testing},
+    };
+
+    async fn refused(url: &str) -> StoreError {
+        let config = DatabaseConfig { connect_timeout_ms: 300, ..DatabaseConfig::default() };
+        let target = DatabaseTarget::new(&Secret::new(url), &config).expect("valid");
+        connect(&target, "test").await.err().expect("refused")
+    }
+
+    #[tokio::test]
+    async fn a_session_is_set_up_and_says_what_it_is_for() {
+        let connection = testing::connect(&testing::database().await).await;
+        let sql = "select current_setting('statement_timeout') || ' ' || current_setting('timezone') \
+                   || ' ' || current_setting('application_name')";
+        let row = connection.client.query_one(sql, &[]).await.expect("valid");
+        assert_eq!(row.get::<_, &str>(0), "1min UTC dsqlstate test");
+        assert!(connection.server_version >= 140_000);
+    }
+
+    #[tokio::test]
+    async fn a_wrong_password_is_fatal_and_not_shown() {
+        let url = testing::database().await;
+        let (user, host) = url.expose().split_once('@').expect("a url");
+        let (user, _) = user.rsplit_once(':').expect("a url");
+        let error = refused(&format!("{user}:hunter2@{host}")).await;
+        assert_eq!(error.class(), FailureClass::Fatal);
+        assert!(!format!("{error} {error:?}").contains("hunter2"), "{error:?}");
+    }
+
+    #[tokio::test]
+    async fn a_database_that_is_missing_is_fatal_and_named() {
+        let url = testing::database().await;
+        let (base, _) = url.expose().rsplit_once('/').expect("a url");
+        let error = refused(&format!("{base}/missing")).await;
+        assert_eq!(error.class(), FailureClass::Fatal);
+        assert!(
+            error.to_string().starts_with("cannot connect to database missing at /"),
+            "{error}"
+        );
+    }
+
+    #[tokio::test]
+    async fn a_server_that_is_away_or_silent_may_come_back() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let address = listener.local_addr().expect("bound");
+        let silent = refused(&format!("postgres://u@{address}/d")).await;
+        assert!(matches!(silent, StoreError::ConnectTimeout { timeout_ms: 300, .. }), "{silent}");
+        assert_eq!(silent.class(), FailureClass::Transient);
+        drop(listener);
+        let away = refused(&format!("postgres://u@{address}/d")).await;
+        assert!(matches!(away, StoreError::Connect { .. }), "{away}");
+        assert_eq!(away.class(), FailureClass::Transient);
+        let no_socket = refused("postgres://u@%2Fnowhere/d").await;
+        assert_eq!(no_socket.class(), FailureClass::Transient);
+    }
+
+    #[tokio::test]
+    async fn a_database_of_another_encoding_is_refused() {
+        let url = testing::database().await;
+        let admin = testing::connect(&url).await;
+        let (base, name) = url.expose().rsplit_once('/').expect("a url");
+        let sql = format!(
+            "create database {name}_ascii encoding 'SQL_ASCII' locale 'C' template template0"
+        );
+        admin.client.batch_execute(&sql).await.expect("made");
+        let config = DatabaseConfig::default();
+        let url = Secret::new(format!("{base}/{name}_ascii"));
+        let target = DatabaseTarget::new(&url, &config).expect("valid");
+        let error = connect(&target, "test").await.err().expect("refused");
+        assert!(error.to_string().contains("has the encoding SQL_ASCII"), "{error}");
+    }
+}

@@ -1,0 +1,219 @@
+//! The writer actor: a mailbox, a timer and one write at a time around a [`Partition`].
+//!
+//! **Invariant:** never more than one write under way, so that flushes of a partition reach
+//! PostgreSQL in order.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant, SystemTime},
+};
+
+use actix::{
+    Actor, ActorFutureExt, AsyncContext, Context, Handler, Recipient, WrapFuture, dev::SendError,
+};
+
+use super::{
+    message::{ApplyFrames, ChangesCommitted, Committed, CommittedKeys, WriterReport},
+    partition::{ClosedBatch, Owed, Partition},
+    write::Writer,
+};
+use crate::{
+    metrics::WriterMetrics,
+    store::{DatabaseTarget, FlushReport, FlushSet, StoreError},
+};
+
+/// What a writer needs.
+pub struct WriterOptions {
+    /// Its place, from 0.
+    pub place: usize,
+    /// The rules, with what was applied before.
+    pub partition: Partition,
+    /// The database.
+    pub target: Arc<DatabaseTarget>,
+    /// Oldest that a batch gets.
+    pub flush_interval: Duration,
+    /// Messages that may wait; shards have at most one under way each.
+    pub mailbox: usize,
+    /// Who watches it.
+    pub report: Recipient<WriterReport>,
+    /// Who wants to know what became durable.
+    pub subscriber: Option<Recipient<ChangesCommitted>>,
+    /// Its metrics.
+    pub metrics: WriterMetrics,
+}
+
+/// See the module.
+pub struct WriterActor {
+    place: usize,
+    partition: Partition,
+    /// Away while a write is under way.
+    writer: Option<Writer>,
+    flush_interval: Duration,
+    mailbox: usize,
+    timer_runs: bool,
+    report: Recipient<WriterReport>,
+    subscriber: Option<Recipient<ChangesCommitted>>,
+    missed: u64,
+    metrics: Arc<WriterMetrics>,
+}
+
+impl WriterActor {
+    /// A writer that is not started yet.
+    #[must_use]
+    pub fn new(options: WriterOptions) -> Self {
+        let metrics = Arc::new(options.metrics);
+        Self {
+            place: options.place,
+            partition: options.partition,
+            writer: Some(Writer::new(options.target, options.place, Arc::clone(&metrics))),
+            flush_interval: options.flush_interval,
+            mailbox: options.mailbox,
+            timer_runs: false,
+            report: options.report,
+            subscriber: options.subscriber,
+            missed: 0,
+            metrics,
+        }
+    }
+
+    /// Begins the next write if one is due, else makes sure that the timer runs.
+    fn flush_if_due(&mut self, ctx: &mut Context<Self>) {
+        let Some(mut writer) = self.writer.take() else { return };
+        let Some(ClosedBatch { mut set, owed, trigger }) = self.partition.due(Instant::now())
+        else {
+            self.writer = Some(writer);
+            self.run_timer(ctx);
+            return;
+        };
+        let (place, metrics) = (self.place, Arc::clone(&self.metrics));
+        let wanted = self.subscriber.is_some();
+        let write = async move {
+            let keys = if wanted { committed_keys(&set) } else { Vec::new() };
+            let began = Instant::now();
+            let result = writer.write(&mut set).await;
+            if let Ok(report) = &result {
+                metrics.flushed(trigger, report, &owed.received_at_us, now_us(), began.elapsed());
+                acknowledge(place, owed).await;
+            }
+            (writer, result, keys)
+        };
+        ctx.spawn(write.into_actor(self).map(|(writer, result, keys), this, ctx| {
+            this.written(writer, result, keys, ctx);
+        }));
+    }
+
+    fn written(
+        &mut self,
+        writer: Writer,
+        result: Result<FlushReport, StoreError>,
+        keys: Vec<CommittedKeys>,
+        ctx: &mut Context<Self>,
+    ) {
+        match result {
+            Ok(_) => {
+                self.writer = Some(writer);
+                self.tell_subscriber(keys);
+                self.flush_if_due(ctx);
+            }
+            // The writer stays away: nothing more is written. The engine stops the process.
+            Err(error) => {
+                let report =
+                    self.report.send(WriterReport::Failed { partition: self.place, error });
+                ctx.spawn(report.into_actor(self).map(|sent, this, _| {
+                    if sent.is_err() {
+                        tracing::error!(
+                            partition = this.place,
+                            "nobody listens to a failed writer"
+                        );
+                    }
+                }));
+            }
+        }
+    }
+
+    fn tell_subscriber(&mut self, tables: Vec<CommittedKeys>) {
+        let Some(subscriber) = self.subscriber.as_ref().filter(|_| !tables.is_empty()) else {
+            return;
+        };
+        let told = ChangesCommitted { partition: self.place, tables, missed: self.missed };
+        match subscriber.try_send(told) {
+            Ok(()) => self.missed = 0,
+            Err(SendError::Full(_)) => self.missed += 1,
+            Err(SendError::Closed(_)) => self.subscriber = None,
+        }
+    }
+
+    fn run_timer(&mut self, ctx: &mut Context<Self>) {
+        if !self.timer_runs && self.partition.has_open() {
+            self.timer_runs = true;
+            ctx.run_later(self.flush_interval, |this, ctx| {
+                this.timer_runs = false;
+                this.flush_if_due(ctx);
+            });
+        }
+    }
+}
+
+impl Actor for WriterActor {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        ctx.set_mailbox_capacity(self.mailbox);
+    }
+}
+
+impl Handler<ApplyFrames> for WriterActor {
+    type Result = ();
+
+    fn handle(&mut self, message: ApplyFrames, ctx: &mut Self::Context) {
+        let applied = self.partition.apply(message, Instant::now());
+        self.metrics.applied(applied.skipped, applied.rejected, self.partition.pending_rows());
+        self.flush_if_due(ctx);
+    }
+}
+
+/// Ends the actor the way a bug would, for drills and tests.
+#[derive(actix::Message, Clone, Copy, Debug)]
+#[rtype(result = "()")]
+pub struct PanicNow;
+
+impl Handler<PanicNow> for WriterActor {
+    type Result = ();
+
+    fn handle(&mut self, _: PanicNow, _: &mut Self::Context) {
+        panic!("a drill: the writer of partition {} was told to panic", self.place);
+    }
+}
+
+impl Drop for WriterActor {
+    fn drop(&mut self) {
+        let stopped = WriterReport::Stopped { partition: self.place };
+        if self.report.try_send(stopped).is_err() {
+            tracing::debug!(partition = self.place, "a writer ended and nobody watches");
+        }
+    }
+}
+
+/// Tells every shard that has frames in the batch how far they are durable, and gives the credits
+/// back. A shard that is gone needs neither.
+async fn acknowledge(partition: usize, owed: Owed) {
+    for (shard, position) in owed.acks {
+        if shard.send(Committed { partition, position }).await.is_err() {
+            tracing::debug!(partition, "a shard that is gone was not told of a commit");
+        }
+    }
+    drop(owed.credits);
+}
+
+fn committed_keys(set: &FlushSet) -> Vec<CommittedKeys> {
+    let tables = set.lanes.iter().map(|lane| CommittedKeys {
+        table: lane.table.name,
+        keys: lane.rows.iter().filter(|(round, _)| *round == 0).map(|(_, row)| row.key).collect(),
+    });
+    tables.filter(|table| !table.keys.is_empty()).collect()
+}
+
+fn now_us() -> i64 {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_micros()).unwrap_or(i64::MAX)
+}
