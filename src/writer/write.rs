@@ -25,7 +25,7 @@ const FIRST_BACKOFF: Duration = Duration::from_millis(100);
 const LONGEST_BACKOFF: Duration = Duration::from_secs(10);
 
 /// A connection that makes itself anew.
-pub struct Writer {
+pub(super) struct Writer {
     target: Arc<DatabaseTarget>,
     role: String,
     flusher: Option<Flusher>,
@@ -35,7 +35,7 @@ pub struct Writer {
 impl Writer {
     /// A writer that connects when it first writes.
     #[must_use]
-    pub fn new(target: Arc<DatabaseTarget>, partition: usize, metrics: Arc<WriterMetrics>) -> Self {
+    pub(super) fn new(target: Arc<DatabaseTarget>, partition: usize, metrics: Arc<WriterMetrics>) -> Self {
         Self { target, role: format!("writer {partition}"), flusher: None, metrics }
     }
 
@@ -43,7 +43,7 @@ impl Writer {
     ///
     /// # Errors
     /// A failure of class [`FailureClass::Fatal`].
-    pub async fn write(&mut self, set: &mut FlushSet) -> Result<FlushReport, StoreError> {
+    pub(super) async fn write(&mut self, set: &mut FlushSet) -> Result<FlushReport, StoreError> {
         let mut backoff = FIRST_BACKOFF;
         loop {
             let error = match self.try_write(set).await {

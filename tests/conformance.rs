@@ -1,0 +1,6 @@
+//! Discord's rules, one test each, from dispatch to table.
+
+mod guilds;
+mod members;
+mod messages;
+mod payloads;

@@ -1,0 +1,99 @@
+//! Replays, duplicates, odd and broken payloads.
+
+use serde_json::{Value, json};
+
+use crate::support::stream::{GUILD, Stream, guild, member, message};
+
+const ID: u64 = 1_441_000_000_000_000_000;
+
+fn dispatch(event: &str, s: u64, d: &Value) -> String {
+    format!(r#"{{"t":"{event}","s":{s},"op":0,"d":{d}}}"#)
+}
+
+#[actix::test]
+async fn what_is_replayed_is_skipped() {
+    let mut stream = Stream::new().await;
+    let mut two = message(ID, "two");
+    two["edited_timestamp"] = json!("2026-01-01T00:00:01+00:00");
+    let frames =
+        [dispatch("MESSAGE_CREATE", 1, &message(ID, "one")), dispatch("MESSAGE_UPDATE", 2, &two)];
+    let applied = stream.apply(1, &frames);
+    assert_eq!((applied.applied, applied.skipped), (2, 0));
+    stream.flush().await;
+    let applied = stream.apply(1, &frames);
+    assert_eq!((applied.applied, applied.skipped), (0, 2));
+    stream.flush().await;
+    assert_eq!(stream.value("select sequence from discord.partition_progress").await, 2);
+    assert_eq!(stream.value("select count(*) from discord.message_history").await, 2);
+}
+
+#[actix::test]
+async fn unknown_events_are_kept_whole_and_signals_are_not_kept() {
+    let mut stream = Stream::new().await;
+    stream.send("BRAND_NEW_THING", &json!({"guild_id": GUILD.to_string(), "a": "b\u{0}c"})).await;
+    stream.send("TYPING_START", &json!({"guild_id": GUILD.to_string(), "user_id": "7"})).await;
+    let sql = "select event, kind, guild_id, strpos(payload, 'BRAND_NEW_THING') > 0 as whole from discord.rejected_events";
+    let expected = json!({"event": "BRAND_NEW_THING", "kind": "unknown", "guild_id": GUILD, "whole": true});
+    assert_eq!(stream.rows(sql).await, [expected]);
+}
+
+#[actix::test]
+async fn one_odd_member_costs_one_member() {
+    let mut stream = Stream::new().await;
+    let odd =
+        guild(&[member(7, "ann", &[]), json!({"nick": "nobody"}), json!(5), member(8, "bob", &[])]);
+    stream.send("GUILD_CREATE", &odd).await;
+    assert_eq!(stream.value("select count(*) from discord.members").await, 2);
+    let errors = stream.rows("select kind, error from discord.rejected_events order by id").await;
+    assert_eq!(errors.len(), 2);
+    assert_eq!(errors[0]["error"], "members[1]: user is missing or no snowflake");
+}
+
+#[actix::test]
+async fn an_odd_role_costs_one_role_and_then_absence_proves_nothing() {
+    let mut stream = Stream::new().await;
+    let mut full = guild(&[]);
+    full["roles"] = json!([{"id": "5", "name": "known"}]);
+    stream.send("GUILD_CREATE", &full).await;
+    full["roles"] = json!([{"name": "no id"}]);
+    stream.send("GUILD_CREATE", &full).await;
+    assert_eq!(stream.value("select deleted_at is null as alive from discord.roles").await, true);
+}
+
+#[actix::test]
+async fn broken_json_is_kept_and_the_sequence_moves_on() {
+    let mut stream = Stream::new().await;
+    let frames = [
+        r#"{"t":"MESSAGE_CREATE","s":1,"op":0,"d":{"id":"#.to_owned(),
+        dispatch("MESSAGE_CREATE", 2, &message(ID, "x")),
+    ];
+    let applied = stream.apply(1, &frames);
+    assert_eq!((applied.applied, applied.rejected), (1, 1));
+    stream.flush().await;
+    assert_eq!(stream.value("select kind from discord.rejected_events").await, "undecodable");
+    assert_eq!(stream.value("select sequence from discord.partition_progress").await, 2);
+}
+
+#[actix::test]
+async fn u0000_and_lone_surrogates_are_survived_everywhere() {
+    let mut stream = Stream::new().await;
+    let text = format!(
+        r#"{{"t":"MESSAGE_CREATE","s":1,"op":0,"d":{{"id":"{ID}","channel_id":"100","guild_id":"{GUILD}","content":"a\u0000b\ud800c","embeds":[{{"title":"x\u0000\udfff"}}],"new\u0000field":"\u0000"}}}}"#
+    );
+    stream.apply(1, &[text]);
+    stream.flush().await;
+    let sql = "select content, embeds, extra from discord.messages";
+    let expected = json!({"content": "ab\u{fffd}c", "embeds": [{"title": "x\u{fffd}"}], "extra": {"newfield": ""}});
+    assert_eq!(stream.rows(sql).await, [expected]);
+}
+
+#[actix::test]
+async fn permissions_past_32_bits_and_ids_past_2_to_the_53_are_exact() {
+    let mut stream = Stream::new().await;
+    stream.send("GUILD_CREATE", &guild(&[member(9_007_199_254_740_993, "big", &[])])).await;
+    assert_eq!(
+        stream.value("select permissions::text from discord.roles").await,
+        "4503599627370496"
+    );
+    assert_eq!(stream.value("select user_id::text from discord.members").await, "9007199254740993");
+}

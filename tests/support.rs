@@ -1,0 +1,5 @@
+//! What the tests share: one private server, a database for each test, and a stream of events that
+//! goes straight into a partition.
+
+pub(crate) mod database;
+pub(crate) mod stream;
