@@ -108,7 +108,7 @@ install_missing() {
     [ -n "$missing" ] || return 0
 
     [ "$manager" != none ] || fail "no known package manager here: install $missing"
-    choose_become || fail "not root, and sudo asks for a password: run: sudo $(install_command) $missing"
+    choose_become || fail "this needs root, and sudo does not work without a password: as root, run: $(install_command) $missing"
     echo "setup: installing $missing with $manager"
     install || fail "$manager failed ($(tail -n 1 "$log")): install $missing"
     have_compiler || fail "there is still no working C compiler (cc): install one"

@@ -14,6 +14,7 @@ mod secret;
 
 use std::{
     fs,
+    net::SocketAddr,
     ops::RangeInclusive,
     path::{Path, PathBuf},
 };
@@ -259,6 +260,14 @@ impl Config {
     pub fn require_token(&self) -> Result<&Secret, ConfigError> {
         let token = &self.discord.token;
         if token.is_empty() { Err(ConfigError::NoToken) } else { Ok(token) }
+    }
+}
+
+impl HttpConfig {
+    /// Where to listen, if anywhere.
+    #[must_use]
+    pub fn address(&self) -> Option<SocketAddr> {
+        self.listen.parse().ok()
     }
 }
 
