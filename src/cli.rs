@@ -17,7 +17,11 @@ pub(crate) use self::failure::CliError;
 
 /// Keeps the whole state that Discord's gateway tells a bot in PostgreSQL.
 #[derive(Debug, Parser)]
-#[command(version, arg_required_else_help = true)]
+#[command(
+    version,
+    arg_required_else_help = true,
+    after_help = "Environment: DISCORD_TOKEN and DATABASE_URL go before the configuration file."
+)]
 pub(crate) struct Cli {
     /// Configuration file [default: ./dsqlstate.toml if it exists]
     #[arg(long, global = true, value_name = "PATH")]

@@ -319,7 +319,7 @@ fn refused_secret(place: Place, key: &Key) -> ConfigError {
     ConfigError::Value {
         place,
         key: key.path,
-        found: "a string that is not shown".into(),
+        found: rule::HIDDEN.into(),
         allowed: key.rule.allowed(),
     }
 }
