@@ -14,6 +14,7 @@ mod secret;
 
 use std::{
     fs,
+    net::SocketAddr,
     ops::RangeInclusive,
     path::{Path, PathBuf},
 };
@@ -262,6 +263,14 @@ impl Config {
     }
 }
 
+impl HttpConfig {
+    /// Where to listen, if anywhere.
+    #[must_use]
+    pub fn address(&self) -> Option<SocketAddr> {
+        self.listen.parse().ok()
+    }
+}
+
 impl DiscordConfig {
     /// The token from the environment, else from `token_file`, else from the file itself.
     fn find_token(&self, environment: Option<String>) -> Result<Secret, ConfigError> {
@@ -310,7 +319,7 @@ fn refused_secret(place: Place, key: &Key) -> ConfigError {
     ConfigError::Value {
         place,
         key: key.path,
-        found: "a string that is not shown".into(),
+        found: rule::HIDDEN.into(),
         allowed: key.rule.allowed(),
     }
 }

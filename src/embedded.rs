@@ -27,7 +27,11 @@ use self::{
     account::Account, data_dir::DataDir, installation::Installation, postmaster::PidFile,
     supervisor::Supervisor,
 };
-pub use self::{error::EmbeddedError, installation::MIN_MAJOR, supervisor::ServerExit};
+pub use self::{
+    error::EmbeddedError,
+    installation::{MIN_MAJOR, find_program},
+    supervisor::ServerExit,
+};
 use crate::config::{DatabaseConfig, Secret};
 
 /// The database that is made.

@@ -1,6 +1,7 @@
 //! Discord's gateway state, kept in PostgreSQL.
 
 pub mod config;
+pub mod database;
 pub mod embedded;
 pub mod error;
 pub mod event;

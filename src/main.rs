@@ -1,2 +1,23 @@
-//! The `dsqlstate` command.
-fn main() {}
+//! The `dsqlstate` command: arguments → configuration → log → subcommand.
+//!
+//! **Invariant:** results go to standard output, everything else to standard error; the exit code is
+//! 0 when done, 1 when it failed, 2 when usage or configuration is wrong.
+
+mod cli;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+fn main() -> ExitCode {
+    // twilight takes the process's provider and panics without one. Only an embedding application
+    // could have been first, and then its choice stands.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    match cli::run(cli::Cli::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            error.report();
+            error.exit_code()
+        }
+    }
+}

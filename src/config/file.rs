@@ -4,15 +4,12 @@
 
 use std::{ops::Range, path::Path};
 
-use toml::{
-    Spanned,
-    de::{DeTable, DeValue, Error as TomlError},
-};
+use toml::de::{DeTable, Error as TomlError};
 
 use super::{
     Config,
     error::{ConfigError, Place},
-    rule::{KEYS, Key},
+    rule::{KEYS, Key, integer},
 };
 
 /// Parses `text`; `file` is only named in errors.
@@ -62,8 +59,8 @@ impl Source<'_> {
                 .iter()
                 .find(|key| key.section() == section && key.name() == name.get_ref().as_ref())
                 .ok_or_else(|| self.unknown(section, name.get_ref(), &name.span()))?;
-            if let Some(found) = key.refusal(value.get_ref()) {
-                return Err(self.refused(key, value, found));
+            if let Some((found, span)) = key.refusal(value) {
+                return Err(self.refused(key, &span, found));
             }
         }
         Ok(())
@@ -74,21 +71,20 @@ impl Source<'_> {
         let (Some(range), Some(shards)) = (get("shard_range"), get("shards")) else {
             return Ok(());
         };
-        let number = |value: &DeValue<'_>| value.as_integer()?.as_str().parse::<u32>().ok();
-        let last = range.get_ref().get(1).and_then(|last| number(last.get_ref()));
-        match (last, number(shards.get_ref())) {
+        let last = range.get_ref().get(1).and_then(|last| integer(last.get_ref()));
+        match (last, integer(shards.get_ref())) {
             (Some(last), Some(shards)) if last >= shards => {
                 let key = Key::named("discord.shard_range");
                 let found = format!("the last shard {last} with shards = {shards}");
-                Err(self.refused(key, range, found))
+                Err(self.refused(key, &range.span(), found))
             }
             _ => Ok(()),
         }
     }
 
-    fn refused(&self, key: &Key, value: &Spanned<DeValue<'_>>, found: String) -> ConfigError {
+    fn refused(&self, key: &Key, span: &Range<usize>, found: String) -> ConfigError {
         ConfigError::Value {
-            place: self.place(&value.span()),
+            place: self.place(span),
             key: key.path,
             found,
             allowed: key.rule.allowed(),
@@ -139,7 +135,7 @@ fn edit_distance(left: &str, right: &str) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::rule::Rule, *};
 
     fn refusal(text: &str) -> String {
         parse(text, Path::new("d.toml")).expect_err("the text is wrong").to_string()
@@ -236,8 +232,40 @@ mod tests {
 
     #[test]
     fn an_unknown_intent_is_named_with_the_list_of_all() {
-        let message = refusal("[discord]\nintents = [\"guilds\", \"guild_member\"]");
-        assert!(message.starts_with("d.toml:2: discord.intents: found the string \"guild_member\", allowed: a list of guilds, guild_members, "), "{message}");
+        let message = refusal("[discord]\nintents = [\n  \"guilds\",\n  \"guild_member\",\n]");
+        assert!(message.starts_with("d.toml:4: discord.intents: found the string \"guild_member\", allowed: a list of guilds, guild_members, "), "{message}");
+    }
+
+    #[test]
+    fn both_ends_of_every_range_are_allowed_and_nothing_beyond() {
+        for key in KEYS {
+            let Rule::Integer(min, max) = key.rule else { continue };
+            let parse = |number: i64| {
+                let text = format!("[{}]\n{} = {number}", key.section(), key.name());
+                parse(&text, Path::new("d.toml"))
+            };
+            assert!(parse(min).is_ok() && parse(max).is_ok(), "{}", key.path);
+            assert!(parse(min - 1).is_err() && parse(max + 1).is_err(), "{}", key.path);
+        }
+    }
+
+    #[test]
+    fn numbers_in_other_radixes_are_compared_by_value() {
+        assert!(parse("[discord]\nshards = 0x10\nshard_range = [0, 15]", Path::new("f")).is_ok());
+        assert!(refusal("[discord]\nshards = 0x10\nshard_range = [0, 16]").contains("shards = 16"));
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_text_makes_it_panic_or_answer_in_two_lines(
+            section in "(discord|database|writer|http|log|[a-z]{1,5})",
+            key in "(token|intents|shards|shard_range|url|partitions|listen|level|[a-z_]{1,9})",
+            value in "([0-9]{1,25}|\"\\PC{0,9}\"|\\[[0-9\", a-z]{0,9}\\]|\\PC{0,12})",
+        ) {
+            if let Err(error) = parse(&format!("[{section}]\n{key} = {value}\n"), Path::new("f")) {
+                proptest::prop_assert_eq!(error.to_string().lines().count(), 1);
+            }
+        }
     }
 
     #[test]

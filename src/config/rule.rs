@@ -3,9 +3,9 @@
 //! **Invariant:** [`KEYS`] is the only list of keys: unknown keys, wrong types and impossible
 //! values are all found by walking it, and the documentation is tested against it.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, ops::Range};
 
-use toml::de::DeValue;
+use toml::{Spanned, de::DeValue};
 use tracing_subscriber::filter::EnvFilter;
 
 use super::intents::{INTENT_NAMES, intent_by_name};
@@ -104,17 +104,22 @@ impl Key {
         self.path.split_once('.').map_or(self.path, |(_, name)| name)
     }
 
-    /// What `value` is, if it is not allowed.
-    pub(super) fn refusal(&self, value: &DeValue<'_>) -> Option<String> {
-        if self.rule.accepts(value) {
+    /// What is wrong with `value` and where, if it is not allowed.
+    pub(super) fn refusal(&self, value: &Spanned<DeValue<'_>>) -> Option<(String, Range<usize>)> {
+        if self.rule.accepts(value.get_ref()) {
             return None;
         }
-        Some(match value.as_str() {
-            Some(_) if self.secret => "a string that is not shown".into(),
-            _ => describe(self.rule.culprit(value)),
-        })
+        let culprit = self.rule.culprit(value);
+        let found = match culprit.get_ref() {
+            DeValue::String(_) if self.secret => HIDDEN.into(),
+            value => describe(value),
+        };
+        Some((found, culprit.span()))
     }
 }
+
+/// Stands for a refused value of a secret key.
+pub(super) const HIDDEN: &str = "a string that is not shown";
 
 impl Rule {
     fn accepts(self, value: &DeValue<'_>) -> bool {
@@ -151,11 +156,11 @@ impl Rule {
     }
 
     /// The part of a refused value to show: of a list of names the first unknown one.
-    fn culprit<'v, 'i>(self, value: &'v DeValue<'i>) -> &'v DeValue<'i> {
-        let unknown = |name: &&DeValue<'_>| name.as_str().and_then(intent_by_name).is_none();
-        match (self, value.as_array()) {
+    fn culprit<'v, 'i>(self, value: &'v Spanned<DeValue<'i>>) -> &'v Spanned<DeValue<'i>> {
+        let known = |name: &DeValue<'_>| name.as_str().and_then(intent_by_name).is_some();
+        match (self, value.get_ref().as_array()) {
             (Self::Intents, Some(names)) => {
-                names.iter().map(|name| name.get_ref()).find(unknown).unwrap_or(value)
+                names.iter().find(|name| !known(name.get_ref())).unwrap_or(value)
             }
             _ => value,
         }
@@ -211,7 +216,8 @@ pub(super) fn is_url(url: &str, schemes: &[&str]) -> bool {
         && !url.chars().any(|c| c.is_whitespace() || c.is_control())
 }
 
-fn integer(value: &DeValue<'_>) -> Option<i64> {
+/// The number, in whichever radix it is written.
+pub(super) fn integer(value: &DeValue<'_>) -> Option<i64> {
     let integer = value.as_integer()?;
     i64::from_str_radix(integer.as_str(), integer.radix()).ok()
 }

@@ -125,3 +125,10 @@ fn shards_and_their_range_are_read() {
     assert_eq!(discord.shard_range, Some(0..=3));
     assert_eq!(discord.intents, Intents::GUILDS);
 }
+
+#[test]
+fn no_address_means_no_listener() {
+    assert_eq!(Config::default().http.address(), Some(([127, 0, 0, 1], 9110).into()));
+    let config = Config::parse("[http]\nlisten = \"\"", Path::new("f")).expect("valid");
+    assert_eq!(config.http.address(), None);
+}

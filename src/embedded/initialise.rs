@@ -112,7 +112,7 @@ fn append_settings(
         .custom_flags(OFlag::O_NOFOLLOW.bits())
         .open(&path)
         .and_then(|mut file| {
-            write!(file, "{SETTINGS}wal_compression = {compression}\n")?;
+            writeln!(file, "{SETTINGS}wal_compression = {compression}")?;
             file.sync_all()
         })
         .map_err(EmbeddedError::file("write", path))

@@ -84,6 +84,17 @@ fn parse_major(version: &str) -> Option<u32> {
     number[..end].parse().ok()
 }
 
+/// Finds another program of PostgreSQL, such as `psql`: in `bin_dir`, or where servers are searched.
+#[must_use]
+pub fn find_program(name: &str, bin_dir: Option<&Path>) -> Option<PathBuf> {
+    bin_dir
+        .map(Path::to_owned)
+        .into_iter()
+        .chain(candidates())
+        .map(|dir| dir.join(name))
+        .find(|program| program.is_file())
+}
+
 /// The directories where systems keep the programs; the caller's own choice, `PATH`, comes first.
 fn candidates() -> Vec<PathBuf> {
     let mut dirs: Vec<_> = env::var_os("PATH").iter().flat_map(env::split_paths).collect();

@@ -198,6 +198,7 @@ fn the_data_directory_is_chosen_by_user() {
 
 /// Not a test of its own: in a copy of this program it starts a server and waits to be killed.
 #[test]
+#[allow(clippy::print_stdout)] // For who started it.
 fn parent_of_a_server() {
     let Ok(data_dir) = env::var(PARENT_OF) else { return };
     let server = Embedded::start(&options(data_dir)).expect("started");

@@ -5,7 +5,9 @@
 //!
 //! **Invariant:** formatting a target shows host and database, never the password.
 
-use std::{fmt, path::PathBuf, str::FromStr, time::Duration};
+use std::{
+    ffi::OsString, fmt, os::unix::ffi::OsStringExt, path::PathBuf, str::FromStr, time::Duration,
+};
 
 use tokio_postgres::config::{Host, SslMode};
 
@@ -60,6 +62,34 @@ impl DatabaseTarget {
             connect_timeout_ms: config.connect_timeout_ms,
             statement_timeout_ms: config.statement_timeout_ms,
         })
+    }
+
+    /// The environment in which libpq's own programs, such as `psql`, reach the same database. Holds
+    /// the password: hand it to a child process, and to nothing else.
+    #[must_use]
+    pub fn libpq_environment(&self) -> Vec<(&'static str, OsString)> {
+        let join = |values: Vec<String>| OsString::from(values.join(","));
+        let hosts = self.config.get_hosts().iter().map(|host| match host {
+            Host::Tcp(name) => name.clone(),
+            Host::Unix(path) => path.display().to_string(),
+        });
+        let addresses = self.config.get_hostaddrs().iter().map(ToString::to_string);
+        let ports = self.config.get_ports().iter().map(ToString::to_string);
+        let (mode, root_cert) = self.tls.libpq();
+        let mut variables = vec![
+            ("PGHOST", join(hosts.collect())),
+            ("PGHOSTADDR", join(addresses.collect())),
+            ("PGPORT", join(ports.collect())),
+            ("PGUSER", self.config.get_user().unwrap_or_default().into()),
+            ("PGDATABASE", self.config.get_dbname().unwrap_or_default().into()),
+            ("PGSSLMODE", mode.into()),
+            ("PGSSLROOTCERT", root_cert.map(OsString::from).unwrap_or_default()),
+        ];
+        if let Some(password) = self.config.get_password() {
+            variables.push(("PGPASSWORD", OsString::from_vec(password.to_owned())));
+        }
+        variables.retain(|(_, value)| !value.is_empty());
+        variables
     }
 }
 
@@ -145,6 +175,20 @@ mod tests {
         let socket = socket.expect("valid");
         assert_eq!(socket.to_string(), "database bot at /run/pg");
         assert_eq!(socket.tls, TlsPolicy::Never);
+    }
+
+    #[test]
+    fn psql_gets_everything_through_its_environment() {
+        let target = target("postgres://me:p%40ss@h:6432/bot?sslmode=verify-full").expect("valid");
+        let expected = [
+            ("PGHOST", "h"),
+            ("PGPORT", "6432"),
+            ("PGUSER", "me"),
+            ("PGDATABASE", "bot"),
+            ("PGSSLMODE", "verify-full"),
+            ("PGPASSWORD", "p@ss"),
+        ];
+        assert_eq!(target.libpq_environment(), expected.map(|(name, value)| (name, value.into())));
     }
 
     #[test]

@@ -61,6 +61,18 @@ pub(super) fn policy(mode: &str, root_cert: Option<PathBuf>) -> Result<TlsPolicy
 }
 
 impl TlsPolicy {
+    /// `sslmode` and `sslrootcert` in libpq's words.
+    pub(super) fn libpq(&self) -> (&'static str, Option<PathBuf>) {
+        match self {
+            Self::Never => ("disable", None),
+            Self::Allow => ("allow", None),
+            Self::Prefer => ("prefer", None),
+            Self::Encrypt => ("require", None),
+            Self::VerifyCa(roots) => ("verify-ca", roots.clone()),
+            Self::VerifyFull(roots) => ("verify-full", roots.clone()),
+        }
+    }
+
     /// The connector that checks what this policy checks.
     pub(super) fn connector(&self) -> Result<MakeRustlsConnect, StoreError> {
         let provider = Arc::new(ring::default_provider());

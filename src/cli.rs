@@ -1,0 +1,86 @@
+//! The subcommands, one file each, and what they share.
+//!
+//! **Invariant:** an error is printed in one place, as one line, after everything has stopped.
+
+mod check;
+mod failure;
+mod logging;
+mod migrate;
+mod psql;
+
+use std::{env, path::PathBuf};
+
+use clap::{Parser, Subcommand};
+use dsqlstate::config::Config;
+
+pub(crate) use self::failure::CliError;
+
+/// Keeps the whole state that Discord's gateway tells a bot in PostgreSQL.
+#[derive(Debug, Parser)]
+#[command(
+    version,
+    arg_required_else_help = true,
+    after_help = "Environment: DISCORD_TOKEN and DATABASE_URL go before the configuration file."
+)]
+pub(crate) struct Cli {
+    /// Configuration file [default: ./dsqlstate.toml if it exists]
+    #[arg(long, global = true, value_name = "PATH")]
+    config: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Check configuration, token, intents and database: one line each, with what to do
+    Check,
+    /// Show or apply the steps of the database schema
+    Migrate(migrate::Args),
+    /// Open psql on the configured database
+    Psql(psql::Args),
+}
+
+/// Does what the arguments say.
+pub(crate) fn run(cli: Cli) -> Result<(), CliError> {
+    let config = Config::load(cli.config.as_deref(), environment)?;
+    logging::start(&config.log);
+    match cli.command {
+        Command::Check => check::run(&config, cli.config.as_deref()),
+        Command::Migrate(args) => migrate::run(&config, &args),
+        Command::Psql(args) => psql::run(&config, &args),
+    }
+}
+
+/// Looks up an environment variable; one that is not UTF-8 counts as not set.
+fn environment(name: &str) -> Option<String> {
+    env::var(name).ok()
+}
+
+/// Runs a future on this thread.
+fn block_on<F: Future>(future: F) -> Result<F::Output, CliError> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(CliError::failed)?;
+    Ok(runtime.block_on(future))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_arguments_are_well_formed_and_explained() {
+        let mut command = Cli::command();
+        command.build();
+        command.clone().debug_assert();
+        for subcommand in command.get_subcommands() {
+            assert!(subcommand.get_about().is_some(), "{} has no help", subcommand.get_name());
+            for argument in subcommand.get_arguments() {
+                assert!(argument.get_help().is_some(), "{} has no help", argument.get_id());
+            }
+        }
+    }
+}
