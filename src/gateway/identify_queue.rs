@@ -145,6 +145,13 @@ struct Waiting {
     turn: oneshot::Sender<()>,
 }
 
+impl Counts {
+    fn record(&self, remaining: u32) {
+        self.granted.fetch_add(1, Ordering::Relaxed);
+        self.remaining.store(remaining, Ordering::Relaxed);
+    }
+}
+
 impl IdentifyQueue {
     /// Starts the queue's task on the current tokio runtime; it ends with the last clone.
     #[must_use]
@@ -188,48 +195,66 @@ async fn serve(
     limit: IdentifyLimit,
     counts: Arc<Counts>,
 ) {
-    let mut schedule = IdentifySchedule::new(limit, now());
-    let mut warned = false;
+    let mut schedule: IdentifySchedule<oneshot::Sender<()>> = IdentifySchedule::new(limit, now());
+    let mut exhausted_until = None;
     loop {
         let until = match schedule.next(now()) {
             Turn::Now((shard_id, turn)) => {
-                warned = false;
+                // A shard whose connection is gone has dropped its end.
                 if turn.send(()).is_ok() {
                     schedule.granted(shard_id, now());
-                    counts.granted.fetch_add(1, Ordering::Relaxed);
-                    counts.remaining.store(schedule.remaining(), Ordering::Relaxed);
+                    counts.record(schedule.remaining());
                     debug!(shard_id, remaining = schedule.remaining(), "identify let through");
                 }
                 continue;
             }
             Turn::At(at) => Some(at),
             Turn::Exhausted(at) => {
-                if !std::mem::replace(&mut warned, true) {
-                    let wait_s = at.saturating_duration_since(now()).as_secs();
-                    let remaining = schedule.remaining();
-                    warn!(
-                        remaining,
-                        wait_s,
-                        "too few identifies are left for the day; waiting for the reset \
-                         ([discord] identify_reserve says how many to keep)"
-                    );
+                if exhausted_until.replace(at) != Some(at) {
+                    warn_exhausted(schedule.remaining(), at);
                 }
                 Some(at)
             }
             Turn::Idle => None,
         };
-        let request = match until {
-            None => incoming.recv().await,
-            Some(at) => match tokio::time::timeout_at(at.into(), incoming.recv()).await {
-                Ok(request) => request,
-                Err(_) => continue,
-            },
-        };
-        match request {
-            Some(Waiting { shard_id, turn }) => schedule.enqueue(shard_id, turn),
-            None => return,
+        match receive(&mut incoming, until).await {
+            Received::Request(Waiting { shard_id, turn }) => schedule.enqueue(shard_id, turn),
+            Received::Nothing => {}
+            Received::Closed => return,
         }
     }
+}
+
+enum Received {
+    Request(Waiting),
+    /// The time came first.
+    Nothing,
+    /// All clones of the queue are gone.
+    Closed,
+}
+
+async fn receive(
+    incoming: &mut mpsc::UnboundedReceiver<Waiting>,
+    until: Option<Instant>,
+) -> Received {
+    let request = match until {
+        None => incoming.recv().await,
+        Some(at) => match tokio::time::timeout_at(at.into(), incoming.recv()).await {
+            Ok(request) => request,
+            Err(_) => return Received::Nothing,
+        },
+    };
+    request.map_or(Received::Closed, Received::Request)
+}
+
+fn warn_exhausted(remaining: u32, until: Instant) {
+    let wait_s = until.saturating_duration_since(now()).as_secs();
+    warn!(
+        remaining,
+        wait_s,
+        "too few identifies are left for the day; waiting for the reset \
+         ([discord] identify_reserve says how many to keep)"
+    );
 }
 
 /// Tokio's clock, so that tests may pause it.

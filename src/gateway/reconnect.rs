@@ -1,8 +1,8 @@
 //! What a lost connection means: resume, identify anew, wait first, or stop for good.
 //!
 //! **Invariant:** however a server closes, connections are bounded: a few at once, then one per
-//! back-off of 1 s to 60 s, until one of them has worked for a while. Twilight alone reconnects
-//! without delay to a server that accepts and closes (20,000 connections in two seconds).
+//! back-off of 1 s to 60 s, until one of them has worked for a while. Left to
+//! itself, twilight reconnects without delay to a server that accepts and closes (20,000 connections in two seconds).
 
 use std::{
     collections::VecDeque,
@@ -22,14 +22,12 @@ const MAX_DOUBLINGS: u32 = 6;
 /// What to do after a close.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Decision {
-    /// Twilight reconnects and resumes by itself.
-    Continue,
-    /// Drop the connection, wait, connect again with the session.
+    /// Wait, connect again, resume the session.
     Resume {
         /// How long to wait.
         after: Duration,
     },
-    /// Drop connection and session, wait, identify.
+    /// Forget the session, wait, connect again, identify.
     Identify {
         /// How long to wait.
         after: Duration,
@@ -47,7 +45,13 @@ pub enum ShardFailure {
         /// Discord's close code.
         code: u16,
         /// What is wrong and which setting to change.
-        message: String,
+        message: &'static str,
+    },
+    /// The gateway's address is none.
+    #[error("{url:?} is no gateway address: check [discord] gateway_url in the config")]
+    InvalidUrl {
+        /// The address.
+        url: String,
     },
 }
 
@@ -104,7 +108,7 @@ impl ReconnectPolicy {
             Some(code) if needs_new_session(code) => Decision::Identify {
                 after: backoff.unwrap_or_default().max(self.identify.pick(rng)),
             },
-            _ => backoff.map_or(Decision::Continue, |after| Decision::Resume { after }),
+            _ => Decision::Resume { after: backoff.unwrap_or_default() },
         }
     }
 
@@ -158,7 +162,7 @@ fn fatal(code: u16) -> Option<ShardFailure> {
         }
         _ => return None,
     };
-    Some(ShardFailure::Fatal { code, message: message.to_owned() })
+    Some(ShardFailure::Fatal { code, message })
 }
 
 /// A close code for a log line.
@@ -179,6 +183,8 @@ mod tests {
 
     use super::*;
 
+    const AT_ONCE: Decision = Decision::Resume { after: Duration::ZERO };
+
     fn policy() -> (ReconnectPolicy, Instant, SmallRng) {
         let seconds =
             |min, max| WaitRange { min: Duration::from_secs(min), max: Duration::from_secs(max) };
@@ -190,7 +196,7 @@ mod tests {
     fn a_server_that_accepts_and_closes_is_met_with_growing_waits() {
         let (mut policy, mut now, mut rng) = policy();
         for _ in 0..FREE_RECONNECTS {
-            assert_eq!(policy.on_close(Some(1001), now, &mut rng), Decision::Continue);
+            assert_eq!(policy.on_close(Some(1001), now, &mut rng), AT_ONCE);
         }
         let mut connections = 0;
         let hour = now + Duration::from_secs(3600);
@@ -216,9 +222,9 @@ mod tests {
         }
         policy.on_session(now);
         let decision = policy.on_close(None, now + Duration::from_secs(5), &mut rng);
-        assert!(matches!(decision, Decision::Resume { .. }), "5 s are not a while");
+        assert_ne!(decision, AT_ONCE, "5 s are not a while");
         policy.on_session(now);
-        assert_eq!(policy.on_close(None, now + STABLE, &mut rng), Decision::Continue);
+        assert_eq!(policy.on_close(None, now + STABLE, &mut rng), AT_ONCE);
     }
 
     #[test]
@@ -226,7 +232,7 @@ mod tests {
         let (mut policy, now, mut rng) = policy();
         let waits = (0..20).filter(|_| {
             policy.on_session(now);
-            policy.on_close(Some(4000), now, &mut rng) != Decision::Continue
+            policy.on_close(Some(4000), now, &mut rng) != AT_ONCE
         });
         assert_eq!(waits.count(), 20 - FREE_RECONNECTS);
     }
@@ -264,7 +270,7 @@ mod tests {
     fn codes_that_only_ask_for_a_reconnect_keep_the_session() {
         for code in [1000, 1001, 1006, 4000, 4001, 4002, 4003, 4005, 4008] {
             let (mut policy, now, mut rng) = policy();
-            assert_eq!(policy.on_close(Some(code), now, &mut rng), Decision::Continue, "{code}");
+            assert_eq!(policy.on_close(Some(code), now, &mut rng), AT_ONCE, "{code}");
         }
     }
 }
