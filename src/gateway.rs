@@ -21,6 +21,7 @@ pub mod checkpoint;
 mod connector;
 pub mod counters;
 mod delivery;
+pub mod discovery;
 pub mod identify_queue;
 mod intake;
 pub mod member_sync;

@@ -61,7 +61,16 @@ pub(super) enum Command {
 /// A request to end.
 pub(super) struct Stop {
     pub(super) deadline: Instant,
-    pub(super) reply: oneshot::Sender<Option<ResumePoint>>,
+    pub(super) replies: Vec<oneshot::Sender<Option<ResumePoint>>>,
+}
+
+impl Stop {
+    /// Two requests in one: the shorter time, both answers.
+    fn and(mut self, other: Self) -> Self {
+        self.deadline = self.deadline.min(other.deadline);
+        self.replies.extend(other.replies);
+        self
+    }
 }
 
 /// What comes after a connection or a wait.
@@ -246,12 +255,12 @@ impl Pump {
                 Event::Delivered(step) => self.on_delivered(step),
                 Event::Command(command) => match self.on_command(command) {
                     Some(Next::Stop(stop)) => self.end(link, Ending::Stop(stop)),
-                    Some(next) => return next,
+                    Some(next) => return leave(link, next),
                     None => {}
                 },
                 Event::Message(message) => {
                     if let Some(next) = self.on_message(link, message) {
-                        return next;
+                        return leave(link, next);
                     }
                 }
             }
@@ -291,6 +300,12 @@ impl Pump {
 
     /// Asks for a close that keeps the session. What is not connected needs none.
     fn end(&mut self, link: &mut Link, ending: Ending) {
+        let ending = match (link.ending.take(), ending) {
+            (Some((Ending::Stop(earlier), _)), Ending::Stop(stop)) => {
+                Ending::Stop(earlier.and(stop))
+            }
+            (_, ending) => ending,
+        };
         let connected = !matches!(link.shard.state(), ConnectionState::Disconnected { .. });
         if connected {
             link.shard.close(CloseFrame::RESUME);
@@ -588,15 +603,14 @@ impl Pump {
     }
 
     /// Hands over what is queued and waits for the commits, until the deadline.
-    async fn finish(mut self, stop: Stop) {
+    async fn finish(mut self, mut stop: Stop) {
         self.state = ShardState::Draining;
-        let mut replies = vec![stop.reply];
         let mut orphaned = false;
         while !orphaned && !self.intake.is_settled() && now() < stop.deadline {
             match self.next_event(None, stop.deadline).await {
                 Event::Delivered(step) => self.on_delivered(step),
                 Event::Command(command) => match self.on_command(command) {
-                    Some(Next::Stop(another)) => replies.push(another.reply),
+                    Some(Next::Stop(another)) => stop = stop.and(another),
                     Some(Next::Gone) => orphaned = true,
                     Some(Next::Connect { .. }) | None => {}
                 },
@@ -607,10 +621,18 @@ impl Pump {
         let outstanding = self.intake.checkpoint.outstanding();
         let sequence = point.map(|point| point.sequence);
         info!(shard = self.key.shard_id, sequence, outstanding, "stopped");
-        for reply in replies {
+        for reply in stop.replies {
             // Whoever asked may have gone.
             let _ = reply.send(point.cloned());
         }
+    }
+}
+
+/// Leaves a connection; a stop that was waiting for its close is not forgotten.
+fn leave(link: &mut Link, next: Next) -> Next {
+    match (link.ending.take(), next) {
+        (Some((Ending::Stop(stop), _)), Next::Connect { .. }) => Next::Stop(stop),
+        (_, next) => next,
     }
 }
 

@@ -130,7 +130,7 @@ impl Handler<StopShard> for ShardActor {
     fn handle(&mut self, stop: StopShard, _: &mut Self::Context) -> Self::Result {
         let (reply, answer) = oneshot::channel();
         let deadline = (tokio::time::Instant::now() + stop.deadline).into_std();
-        self.pass(Command::Stop(Stop { deadline, reply }));
+        self.pass(Command::Stop(Stop { deadline, replies: vec![reply] }));
         Box::pin(async move { answer.await.ok().flatten() })
     }
 }
