@@ -3,8 +3,10 @@
 pub mod config;
 pub mod database;
 pub mod embedded;
+pub mod engine;
 pub mod error;
 pub mod event;
+pub mod gateway;
 pub mod id;
 pub mod metrics;
 pub mod store;

@@ -8,13 +8,14 @@
 
 mod stats;
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use metrics::{Counter, Gauge, Histogram};
 
 pub use stats::{LatencySnapshot, Stats};
 
 use crate::{
+    gateway::{counters::ShardCounters, report::ShardStatus},
     store::{FlushReport, table_names},
     table::TABLES,
     writer::batch::FlushTrigger,
@@ -54,7 +55,7 @@ macro_rules! metrics_table {
 }
 
 metrics_table! {
-    EVENTS_RECEIVED = Counter "dsqlstate_gateway_events_total" ["event"] "Dispatches received, by event name; unknown names count as OTHER.";
+    EVENTS_RECEIVED = Counter "dsqlstate_gateway_events_total" ["event"] "Dispatches received, by event name; unknown names count as other.";
     BYTES_RECEIVED = Counter "dsqlstate_gateway_received_bytes_total" [] "Bytes of dispatches received, decompressed.";
     SHARDS = Gauge "dsqlstate_gateway_shards" ["state"] "Shards by state.";
     IDENTIFIES = Counter "dsqlstate_gateway_identifies_total" [] "Sessions begun with IDENTIFY.";
@@ -196,15 +197,27 @@ impl WriterMetrics {
 pub struct EngineMetrics {
     restarts: [Counter; 2],
     resident_memory: Gauge,
+    received_bytes: Counter,
+    identifies: Counter,
+    resumes: Counter,
+    reconnects: Counter,
+    events: BTreeMap<&'static str, Counter>,
+    shards: BTreeMap<&'static str, Gauge>,
 }
 
 impl Default for EngineMetrics {
     fn default() -> Self {
-        use handles::{gauge, labelled_counter};
+        use handles::{counter, gauge, labelled_counter};
         Self {
             restarts: ["shard", "writer"]
                 .map(|actor| labelled_counter(ACTOR_RESTARTS, "actor", actor)),
             resident_memory: gauge(RESIDENT_MEMORY),
+            received_bytes: counter(BYTES_RECEIVED),
+            identifies: counter(IDENTIFIES),
+            resumes: counter(RESUMES),
+            reconnects: counter(RECONNECTS),
+            events: BTreeMap::new(),
+            shards: BTreeMap::new(),
         }
     }
 }
@@ -218,6 +231,39 @@ impl EngineMetrics {
     /// A writer actor was rebuilt.
     pub fn writer_restarted(&self) {
         self.restarts[1].increment(1);
+    }
+
+    /// Exports what the shards counted and which state they are in.
+    pub fn sample_gateway(
+        &mut self,
+        counters: &[&ShardCounters],
+        statuses: &[ShardStatus],
+        stats: &Stats,
+    ) {
+        let sum =
+            |count: fn(&ShardCounters) -> u64| counters.iter().map(|shard| count(shard)).sum();
+        self.received_bytes.absolute(sum(|shard| shard.received_bytes.get()));
+        self.identifies.absolute(sum(|shard| shard.identifies.get()));
+        self.resumes.absolute(sum(|shard| shard.resumes.get()));
+        self.reconnects.absolute(sum(|shard| shard.disconnects.get()));
+        stats.received(sum(ShardCounters::received_events));
+        let mut events = BTreeMap::new();
+        for (event, count) in counters.iter().flat_map(|shard| shard.dispatches()) {
+            *events.entry(event).or_insert(0) += count;
+        }
+        for (event, count) in events {
+            let counter = self.events.entry(event);
+            let new = || handles::labelled_counter(EVENTS_RECEIVED, "event", event);
+            counter.or_insert_with(new).absolute(count);
+        }
+        for gauge in self.shards.values() {
+            gauge.set(0.0);
+        }
+        for status in statuses {
+            let state = status.state.name();
+            let new = || handles::labelled_gauge(SHARDS, "state", state.to_owned());
+            self.shards.entry(state).or_insert_with(new).increment(1.0);
+        }
     }
 
     /// Reads how much memory the process holds.

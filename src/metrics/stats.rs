@@ -63,9 +63,8 @@ impl Stats {
         LatencySnapshot(self.latency.each_ref().map(|bucket| bucket.load(Relaxed)))
     }
 
-    /// A dispatch was received.
-    pub fn received(&self) {
-        self.received.fetch_add(1, Relaxed);
+    pub(super) fn received(&self, total: u64) {
+        self.received.store(total, Relaxed);
     }
 
     pub(super) fn skipped(&self, events: u64) {

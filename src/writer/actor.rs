@@ -13,7 +13,7 @@ use actix::{
 };
 
 use super::{
-    message::{ApplyFrames, ChangesCommitted, Committed, CommittedKeys, WriterReport},
+    message::{ApplyFrames, ChangesCommitted, Committed, CommittedKeys, WriterFailed},
     partition::{ClosedBatch, Owed, Partition},
     write::Writer,
 };
@@ -26,16 +26,14 @@ use crate::{
 pub struct WriterOptions {
     /// Its place, from 0.
     pub place: usize,
-    /// The rules, with what was applied before.
-    pub partition: Partition,
     /// The database.
     pub target: Arc<DatabaseTarget>,
     /// Oldest that a batch gets.
     pub flush_interval: Duration,
     /// Messages that may wait; shards have at most one under way each.
     pub mailbox: usize,
-    /// Who watches it.
-    pub report: Recipient<WriterReport>,
+    /// Who is told when it cannot go on.
+    pub failures: Recipient<WriterFailed>,
     /// Who wants to know what became durable.
     pub subscriber: Option<Recipient<ChangesCommitted>>,
     /// Its metrics.
@@ -51,7 +49,7 @@ pub struct WriterActor {
     flush_interval: Duration,
     mailbox: usize,
     timer_runs: bool,
-    report: Recipient<WriterReport>,
+    failures: Recipient<WriterFailed>,
     subscriber: Option<Recipient<ChangesCommitted>>,
     missed: u64,
     metrics: Arc<WriterMetrics>,
@@ -60,16 +58,16 @@ pub struct WriterActor {
 impl WriterActor {
     /// A writer that is not started yet.
     #[must_use]
-    pub fn new(options: WriterOptions) -> Self {
+    pub fn new(options: WriterOptions, partition: Partition) -> Self {
         let metrics = Arc::new(options.metrics);
         Self {
             place: options.place,
-            partition: options.partition,
+            partition,
             writer: Some(Writer::new(options.target, options.place, Arc::clone(&metrics))),
             flush_interval: options.flush_interval,
             mailbox: options.mailbox,
             timer_runs: false,
-            report: options.report,
+            failures: options.failures,
             subscriber: options.subscriber,
             missed: 0,
             metrics,
@@ -117,8 +115,7 @@ impl WriterActor {
             }
             // The writer stays away: nothing more is written. The engine stops the process.
             Err(error) => {
-                let report =
-                    self.report.send(WriterReport::Failed { partition: self.place, error });
+                let report = self.failures.send(WriterFailed { partition: self.place, error });
                 ctx.spawn(report.into_actor(self).map(|sent, this, _| {
                     if sent.is_err() {
                         tracing::error!(
@@ -182,15 +179,6 @@ impl Handler<PanicNow> for WriterActor {
 
     fn handle(&mut self, _: PanicNow, _: &mut Self::Context) {
         panic!("a drill: the writer of partition {} was told to panic", self.place);
-    }
-}
-
-impl Drop for WriterActor {
-    fn drop(&mut self) {
-        let stopped = WriterReport::Stopped { partition: self.place };
-        if self.report.try_send(stopped).is_err() {
-            tracing::debug!(partition = self.place, "a writer ended and nobody watches");
-        }
     }
 }
 

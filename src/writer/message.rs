@@ -71,22 +71,14 @@ impl PartitionHandle {
     }
 }
 
-/// What a writer tells whoever watches it.
+/// A writer cannot go on: only somebody who changes something can help.
 #[derive(Message, Debug)]
 #[rtype(result = "()")]
-pub enum WriterReport {
-    /// It cannot go on: only somebody who changes something can help.
-    Failed {
-        /// The partition.
-        partition: usize,
-        /// Why.
-        error: StoreError,
-    },
-    /// The actor is gone, after a panic or because it was stopped.
-    Stopped {
-        /// The partition.
-        partition: usize,
-    },
+pub struct WriterFailed {
+    /// The partition.
+    pub partition: usize,
+    /// Why.
+    pub error: StoreError,
 }
 
 /// Rows that became durable, for an embedder's own actor.

@@ -35,7 +35,11 @@ pub(super) struct Writer {
 impl Writer {
     /// A writer that connects when it first writes.
     #[must_use]
-    pub(super) fn new(target: Arc<DatabaseTarget>, partition: usize, metrics: Arc<WriterMetrics>) -> Self {
+    pub(super) fn new(
+        target: Arc<DatabaseTarget>,
+        partition: usize,
+        metrics: Arc<WriterMetrics>,
+    ) -> Self {
         Self { target, role: format!("writer {partition}"), flusher: None, metrics }
     }
 

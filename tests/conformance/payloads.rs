@@ -33,7 +33,8 @@ async fn unknown_events_are_kept_whole_and_signals_are_not_kept() {
     stream.send("BRAND_NEW_THING", &json!({"guild_id": GUILD.to_string(), "a": "b\u{0}c"})).await;
     stream.send("TYPING_START", &json!({"guild_id": GUILD.to_string(), "user_id": "7"})).await;
     let sql = "select event, kind, guild_id, strpos(payload, 'BRAND_NEW_THING') > 0 as whole from discord.rejected_events";
-    let expected = json!({"event": "BRAND_NEW_THING", "kind": "unknown", "guild_id": GUILD, "whole": true});
+    let expected =
+        json!({"event": "BRAND_NEW_THING", "kind": "unknown", "guild_id": GUILD, "whole": true});
     assert_eq!(stream.rows(sql).await, [expected]);
 }
 

@@ -1,0 +1,511 @@
+//! The actor that owns the topology: it starts writers before shards, saves resume points, rebuilds
+//! what panicked, and stops in order.
+//!
+//! actix does not restart an actor that panicked, so the supervisor looks after its own.
+//!
+//! **Invariant:** a rebuilt writer knows only what is durable, so every shard goes back to its
+//! committed sequence, and the other partitions skip what Discord replays.
+
+use std::{
+    collections::BTreeMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use actix::{
+    Actor, ActorFutureExt, Addr, Arbiter, AsyncContext, Context, Handler, Message,
+    ResponseActFuture, WrapFuture, fut,
+};
+use futures_util::future::join_all;
+use tokio::sync::{Semaphore, watch};
+
+use super::{
+    EngineFailure, EngineStatus,
+    checkpoints::{CheckpointStore, Checkpoints},
+    plan::ShardStart,
+    restarts::Restarts,
+};
+use crate::{
+    error::OneLine,
+    gateway::{
+        counters::ShardCounters,
+        identify_queue::IdentifyQueue,
+        options::{ShardOptions, Timing},
+        report::{ShardEvent, ShardReport, ShardStatus},
+        shard_actor::{QueryStatus, ReplacePartition, ShardActor, StopShard},
+    },
+    id::{ResumePoint, ShardKey},
+    metrics::{EngineMetrics, Stats, WriterMetrics},
+    store::{
+        DatabaseTarget, StoreError,
+        connection::connect,
+        sessions::{StoredProgress, load_progress, load_shard},
+    },
+    writer::{
+        WriterActor, WriterOptions,
+        actor::PanicNow,
+        batch::BatchLimits,
+        message::{CREDIT_BYTES, ChangesCommitted, PartitionHandle, WriterFailed},
+        partition::Partition,
+    },
+};
+
+/// How often resume points are saved and actors looked after.
+const TICK: Duration = Duration::from_secs(1);
+/// First wait before a rebuilt actor's state is read again, when the database does not answer.
+const RELOAD_PAUSE: Duration = Duration::from_millis(500);
+/// Mailbox of the supervisor: a report of every shard at once fits.
+const MAILBOX: usize = 8192;
+
+/// What the supervisor needs.
+pub(super) struct Boot {
+    pub(super) settings: Settings,
+    pub(super) shards: BTreeMap<u32, ShardStart>,
+    pub(super) progress: Vec<StoredProgress>,
+    pub(super) queue: IdentifyQueue,
+    pub(super) failure: watch::Sender<Option<EngineFailure>>,
+    pub(super) stats: Arc<Stats>,
+}
+
+/// What does not change while the engine runs.
+pub(super) struct Settings {
+    pub(super) bot_id: u64,
+    pub(super) shard_count: u32,
+    pub(super) token: String,
+    pub(super) gateway_url: String,
+    pub(super) intents: twilight_model::gateway::Intents,
+    pub(super) large_threshold: u64,
+    pub(super) complete_member_lists: bool,
+    pub(super) backlog_bytes: usize,
+    pub(super) timing: Timing,
+    pub(super) target: Arc<DatabaseTarget>,
+    pub(super) partitions: usize,
+    pub(super) limits: BatchLimits,
+    pub(super) credits: u32,
+    pub(super) shard_threads: usize,
+    pub(super) subscriber: Option<actix::Recipient<ChangesCommitted>>,
+}
+
+/// See the module.
+pub(super) struct Supervisor {
+    settings: Settings,
+    writers: Vec<WriterPlace>,
+    shards: BTreeMap<ShardKey, ShardPlace>,
+    shard_arbiters: Vec<Arbiter>,
+    checkpoints: Checkpoints,
+    /// Away while a save is under way.
+    checkpoint_store: Option<CheckpointStore>,
+    queue: IdentifyQueue,
+    failure: watch::Sender<Option<EngineFailure>>,
+    statuses: Vec<ShardStatus>,
+    stopping: bool,
+    stats: Arc<Stats>,
+    metrics: EngineMetrics,
+}
+
+struct WriterPlace {
+    arbiter: Arbiter,
+    actor: Addr<WriterActor>,
+    credits: Arc<Semaphore>,
+    restarts: Restarts,
+    rebuilding: bool,
+}
+
+struct ShardPlace {
+    actor: Addr<ShardActor>,
+    counters: Arc<ShardCounters>,
+    last_generation: i64,
+    restarts: Restarts,
+    rebuilding: bool,
+}
+
+impl Supervisor {
+    /// Starts everything, sinks first.
+    pub(super) fn start(boot: Boot) -> Addr<Self> {
+        Self::create(|ctx| {
+            ctx.set_mailbox_capacity(MAILBOX);
+            let Boot { settings, shards, progress, queue, failure, stats } = boot;
+            let checkpoint_store =
+                Some(CheckpointStore::new(Arc::clone(&settings.target), settings.partitions));
+            let threads = settings.shard_threads.clamp(1, shards.len().max(1));
+            let mut this = Self {
+                settings,
+                writers: Vec::new(),
+                shards: BTreeMap::new(),
+                shard_arbiters: (0..threads).map(|_| Arbiter::new()).collect(),
+                checkpoints: Checkpoints::default(),
+                checkpoint_store,
+                queue,
+                failure,
+                statuses: Vec::new(),
+                stopping: false,
+                stats,
+                metrics: EngineMetrics::default(),
+            };
+            for place in 0..this.settings.partitions {
+                let arbiter = Arbiter::new();
+                let (actor, credits) = this.start_writer(place, &arbiter, &progress, ctx);
+                let restarts = Restarts::default();
+                this.writers.push(WriterPlace {
+                    arbiter,
+                    actor,
+                    credits,
+                    restarts,
+                    rebuilding: false,
+                });
+            }
+            for (shard_id, start) in shards {
+                let shard = ShardKey { bot_id: this.settings.bot_id, shard_id };
+                let (counters, last_generation) = (Arc::default(), start.last_generation);
+                let actor = this.start_shard(shard, start, &counters, ctx);
+                let restarts = Restarts::default();
+                let place =
+                    ShardPlace { actor, counters, last_generation, restarts, rebuilding: false };
+                this.shards.insert(shard, place);
+            }
+            this
+        })
+    }
+
+    fn start_writer(
+        &self,
+        place: usize,
+        arbiter: &Arbiter,
+        progress: &[StoredProgress],
+        ctx: &Context<Self>,
+    ) -> (Addr<WriterActor>, Arc<Semaphore>) {
+        let settings = &self.settings;
+        let mine = progress.iter().filter(|progress| {
+            progress.partition == place && progress.partitions == settings.partitions
+        });
+        let applied: Vec<_> = mine
+            .map(|progress| (progress.shard, Arc::clone(&progress.session_id), progress.sequence))
+            .collect();
+        let options = WriterOptions {
+            place,
+            target: Arc::clone(&settings.target),
+            flush_interval: settings.limits.interval,
+            mailbox: self.settings.shard_count as usize + 16,
+            failures: ctx.address().recipient(),
+            subscriber: settings.subscriber.clone(),
+            metrics: WriterMetrics::new(place, Arc::clone(&self.stats)),
+        };
+        let (partitions, limits) = (settings.partitions, settings.limits);
+        let actor = WriterActor::start_in_arbiter(&arbiter.handle(), move |_| {
+            WriterActor::new(options, Partition::new(place, partitions, limits, applied))
+        });
+        (actor, Arc::new(Semaphore::new(settings.credits as usize)))
+    }
+
+    fn handles(&self) -> Vec<PartitionHandle> {
+        self.writers.iter().map(|writer| self.handle_of(writer)).collect()
+    }
+
+    fn handle_of(&self, writer: &WriterPlace) -> PartitionHandle {
+        PartitionHandle {
+            writer: writer.actor.clone().recipient(),
+            credits: Arc::clone(&writer.credits),
+            total_credits: self.settings.credits,
+        }
+    }
+
+    fn start_shard(
+        &mut self,
+        shard: ShardKey,
+        start: ShardStart,
+        counters: &Arc<ShardCounters>,
+        ctx: &Context<Self>,
+    ) -> Addr<ShardActor> {
+        if let Some(point) = &start.resume {
+            self.checkpoints.saved(point.clone());
+        }
+        let settings = &self.settings;
+        let options = ShardOptions {
+            shard,
+            shard_count: settings.shard_count,
+            token: settings.token.clone(),
+            gateway_url: settings.gateway_url.clone(),
+            intents: settings.intents,
+            large_threshold: settings.large_threshold,
+            complete_member_lists: settings.complete_member_lists,
+            backlog_bytes: settings.backlog_bytes,
+            resume: start.resume,
+            last_generation: start.last_generation,
+            unsynced: start.unsynced,
+            partitions: self.handles(),
+            queue: self.queue.clone(),
+            reports: ctx.address().recipient(),
+            counters: Arc::clone(counters),
+            timing: settings.timing,
+        };
+        let arbiter = &self.shard_arbiters[shard.shard_id as usize % self.shard_arbiters.len()];
+        ShardActor::start_in_arbiter(&arbiter.handle(), move |_| ShardActor::new(options))
+    }
+
+    fn fail(&self, failure: EngineFailure) {
+        // The first failure is the cause; later ones follow from it.
+        self.failure.send_if_modified(|current| {
+            let first = current.is_none();
+            if first {
+                *current = Some(failure);
+            }
+            first
+        });
+    }
+
+    fn tick(&mut self, ctx: &mut Context<Self>) {
+        self.save_checkpoints(ctx);
+        self.metrics.sample_memory();
+        let counters: Vec<_> = self.shards.values().map(|place| place.counters.as_ref()).collect();
+        self.metrics.sample_gateway(&counters, &self.statuses, &self.stats);
+        if self.stopping {
+            return;
+        }
+        self.query_shards(ctx);
+        for place in 0..self.writers.len() {
+            if !self.writers[place].actor.connected() && !self.writers[place].rebuilding {
+                self.rebuild_writer(place, ctx);
+            }
+        }
+        let dead: Vec<ShardKey> = self
+            .shards
+            .iter()
+            .filter(|(_, place)| !place.actor.connected() && !place.rebuilding)
+            .map(|(shard, _)| *shard)
+            .collect();
+        for shard in dead {
+            self.rebuild_shard(shard, ctx);
+        }
+    }
+
+    fn save_checkpoints(&mut self, ctx: &mut Context<Self>) {
+        let Some(mut store) = self.checkpoint_store.take() else { return };
+        let points = self.checkpoints.take_unsaved();
+        if points.is_empty() {
+            self.checkpoint_store = Some(store);
+            return;
+        }
+        let save = async move {
+            let saved = store.save(&points).await;
+            (store, points, saved)
+        };
+        ctx.spawn(save.into_actor(self).map(|(store, points, saved), this, _| {
+            this.checkpoint_store = Some(store);
+            if !saved {
+                this.checkpoints.give_back(points);
+            }
+        }));
+    }
+
+    fn query_shards(&mut self, ctx: &mut Context<Self>) {
+        let queries = join_all(self.shards.values().map(|place| place.actor.send(QueryStatus)));
+        ctx.spawn(queries.into_actor(self).map(|statuses, this, _| {
+            this.statuses =
+                statuses.into_iter().filter_map(|status| status.ok().flatten()).collect();
+        }));
+    }
+
+    fn rebuild_writer(&mut self, place: usize, ctx: &mut Context<Self>) {
+        tracing::error!(partition = place, "a writer panicked: rebuilding it from what is durable");
+        self.metrics.writer_restarted();
+        let writer = &mut self.writers[place];
+        if !writer.restarts.allow(Instant::now()) {
+            return self.fail(EngineFailure::KeepsPanicking {
+                actor: format!("the writer of partition {place}"),
+            });
+        }
+        writer.rebuilding = true;
+        let (target, bot_id) = (Arc::clone(&self.settings.target), self.settings.bot_id);
+        let load = async move { load_until_answered(&target, bot_id).await };
+        ctx.spawn(load.into_actor(self).map(move |progress, this, ctx| {
+            let arbiter = Arbiter::new();
+            let (actor, credits) = this.start_writer(place, &arbiter, &progress, ctx);
+            let writer = &mut this.writers[place];
+            // The old thread has nothing left to run.
+            std::mem::replace(&mut writer.arbiter, arbiter).stop();
+            (writer.actor, writer.credits, writer.rebuilding) = (actor, credits, false);
+            let handle = this.handle_of(&this.writers[place]);
+            let told = this.shards.values().map(|shard| {
+                shard.actor.send(ReplacePartition { partition: place, handle: handle.clone() })
+            });
+            // A shard that is gone is rebuilt with the new handle.
+            ctx.spawn(join_all(told).into_actor(this).map(|_, _, _| ()));
+        }));
+    }
+
+    fn rebuild_shard(&mut self, shard: ShardKey, ctx: &mut Context<Self>) {
+        tracing::error!(
+            shard = shard.shard_id,
+            "a shard panicked: rebuilding it from its checkpoint"
+        );
+        self.metrics.shard_restarted();
+        let Some(place) = self.shards.get_mut(&shard) else { return };
+        if !place.restarts.allow(Instant::now()) {
+            return self.fail(EngineFailure::KeepsPanicking { actor: shard.to_string() });
+        }
+        place.rebuilding = true;
+        let target = Arc::clone(&self.settings.target);
+        let load = async move {
+            let client = connect(&target, "shard").await.ok()?.client;
+            load_shard(&client, shard).await.ok().flatten()
+        };
+        ctx.spawn(load.into_actor(self).map(move |stored, this, ctx| {
+            let resume = this.checkpoints.last(shard).cloned();
+            let Some(place) = this.shards.get(&shard) else { return };
+            let start = ShardStart {
+                resume,
+                last_generation: place.last_generation,
+                unsynced: stored.map(|stored| stored.unsynced_guilds).unwrap_or_default(),
+            };
+            let counters = Arc::clone(&place.counters);
+            let actor = this.start_shard(shard, start, &counters, ctx);
+            if let Some(place) = this.shards.get_mut(&shard) {
+                (place.actor, place.rebuilding) = (actor, false);
+            }
+        }));
+    }
+}
+
+/// Reads what the partitions have applied, for as long as it takes.
+async fn load_until_answered(target: &DatabaseTarget, bot_id: u64) -> Vec<StoredProgress> {
+    loop {
+        let loaded = async {
+            let client = connect(target, "recovery").await?.client;
+            load_progress(&client, bot_id)
+                .await
+                .map_err(StoreError::query(&client, "read what is applied"))
+        };
+        match loaded.await {
+            Ok(progress) => return progress,
+            Err(error) => {
+                let error = OneLine(&error).to_string();
+                tracing::warn!(error, "the database does not answer: trying again");
+                tokio::time::sleep(RELOAD_PAUSE).await;
+            }
+        }
+    }
+}
+
+impl Actor for Supervisor {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        ctx.run_interval(TICK, Self::tick);
+    }
+}
+
+impl Handler<ShardReport> for Supervisor {
+    type Result = ();
+
+    fn handle(&mut self, report: ShardReport, ctx: &mut Self::Context) {
+        match report.event {
+            ShardEvent::Checkpoint(point) => {
+                let new = self
+                    .checkpoints
+                    .last(report.shard)
+                    .is_none_or(|last| last.session.session_id != point.session.session_id);
+                self.checkpoints.report(point);
+                if new {
+                    self.save_checkpoints(ctx);
+                }
+            }
+            ShardEvent::Ready { session, guilds } => {
+                tracing::info!(shard = report.shard.shard_id, guilds, "ready");
+                if let Some(place) = self.shards.get_mut(&report.shard) {
+                    place.last_generation = place.last_generation.max(session.generation);
+                }
+            }
+            ShardEvent::Failed(failure) => {
+                self.fail(EngineFailure::Shard { shard_id: report.shard.shard_id, failure });
+            }
+        }
+    }
+}
+
+impl Handler<WriterFailed> for Supervisor {
+    type Result = ();
+
+    fn handle(&mut self, failed: WriterFailed, _: &mut Self::Context) {
+        let reason = OneLine(&failed.error).to_string();
+        self.fail(EngineFailure::Database { reason });
+    }
+}
+
+/// Stops everything: shards first, then what they sent is committed, then the resume points are
+/// saved. Answers with the number of shards that can resume.
+#[derive(Message, Clone, Copy, Debug)]
+#[rtype(result = "usize")]
+pub(super) struct StopEngine {
+    pub(super) deadline: Duration,
+}
+
+impl Handler<StopEngine> for Supervisor {
+    type Result = ResponseActFuture<Self, usize>;
+
+    fn handle(&mut self, stop: StopEngine, _: &mut Self::Context) -> Self::Result {
+        self.stopping = true;
+        let StopEngine { deadline } = stop;
+        let stops =
+            join_all(self.shards.values().map(|place| place.actor.send(StopShard { deadline })));
+        let finish = stops.into_actor(self).then(|points, this, _| {
+            let points: Vec<ResumePoint> =
+                points.into_iter().filter_map(|point| point.ok().flatten()).collect();
+            let (target, partitions) =
+                (Arc::clone(&this.settings.target), this.settings.partitions);
+            let save = async move {
+                let saved = CheckpointStore::new(target, partitions).save(&points).await;
+                if saved { points.len() } else { 0 }
+            };
+            save.into_actor(this)
+        });
+        Box::pin(finish.map(|resumable, this, _| {
+            for arbiter in &this.shard_arbiters {
+                arbiter.stop();
+            }
+            for writer in &this.writers {
+                writer.arbiter.stop();
+            }
+            resumable
+        }))
+    }
+}
+
+/// How is the engine?
+#[derive(Message, Clone, Copy, Debug)]
+#[rtype(result = "EngineStatus")]
+pub(super) struct QueryEngine;
+
+impl Handler<QueryEngine> for Supervisor {
+    type Result = ResponseActFuture<Self, EngineStatus>;
+
+    fn handle(&mut self, _: QueryEngine, _: &mut Self::Context) -> Self::Result {
+        let queries = join_all(self.shards.values().map(|place| place.actor.send(QueryStatus)));
+        Box::pin(queries.into_actor(self).then(|statuses, this, _| {
+            let shards: Vec<_> =
+                statuses.into_iter().filter_map(|status| status.ok().flatten()).collect();
+            let expected_shards = this.shards.len();
+            fut::ready(EngineStatus { shards, expected_shards })
+        }))
+    }
+}
+
+/// Makes an actor panic, for drills and tests.
+#[derive(Message, Clone, Copy, Debug)]
+#[rtype(result = "()")]
+pub(super) struct PanicWriter(pub(super) usize);
+
+impl Handler<PanicWriter> for Supervisor {
+    type Result = ();
+
+    fn handle(&mut self, drill: PanicWriter, ctx: &mut Self::Context) {
+        if let Some(writer) = self.writers.get(drill.0) {
+            // The answer never comes: the actor is gone.
+            ctx.spawn(writer.actor.send(PanicNow).into_actor(self).map(|_, _, _| ()));
+        }
+    }
+}
+
+/// Credits of a partition for a number of bytes in flight.
+pub(super) fn credits(in_flight_bytes: usize) -> u32 {
+    u32::try_from((in_flight_bytes / CREDIT_BYTES).max(1)).unwrap_or(u32::MAX >> 4)
+}

@@ -1,0 +1,141 @@
+//! Carries frames from the outbox to the writers.
+//!
+//! **Invariant:** at most one [`ApplyFrames`] per partition is under way, so its frames arrive in
+//! order, and each is paid for before it leaves the outbox.
+
+use actix::{MailboxError, Recipient};
+use futures_util::{StreamExt, future::LocalBoxFuture, stream::FuturesUnordered};
+use std::sync::Arc;
+use tokio::sync::{AcquireError, OwnedSemaphorePermit};
+
+use super::outbox::Outbox;
+use crate::writer::message::{ApplyFrames, Committed, PartitionHandle};
+
+/// The largest part of a partition's credits that one message may hold: the writer can then work
+/// on one message while others are on their way.
+const MESSAGE_SHARE: u32 = 4;
+
+/// Something that a partition was waited for is there.
+pub(super) enum Step {
+    Paid { partition: usize, credit: Result<OwnedSemaphorePermit, AcquireError> },
+    Handed { partition: usize, result: Result<(), MailboxError> },
+}
+
+/// The ways to all partitions.
+pub(super) struct Delivery {
+    lanes: Vec<Lane>,
+    steps: FuturesUnordered<LocalBoxFuture<'static, Step>>,
+    ack: Recipient<Committed>,
+}
+
+struct Lane {
+    handle: PartitionHandle,
+    state: LaneState,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum LaneState {
+    Idle,
+    /// Waiting for credit, or for the writer to take a message.
+    Busy,
+    /// The writer is gone; its replacement comes with a rewind.
+    Lost,
+}
+
+impl Delivery {
+    pub(super) fn new(partitions: Vec<PartitionHandle>, ack: Recipient<Committed>) -> Self {
+        let lane = |handle| Lane { handle, state: LaneState::Idle };
+        let lanes = partitions.into_iter().map(lane).collect();
+        Self { lanes, steps: FuturesUnordered::new(), ack }
+    }
+
+    /// Sets every idle partition to work that has frames queued.
+    pub(super) fn start(&mut self, outbox: &mut Outbox) {
+        for partition in 0..self.lanes.len() {
+            if self.lanes[partition].state == LaneState::Idle {
+                self.start_lane(partition, outbox);
+            }
+        }
+    }
+
+    fn start_lane(&mut self, partition: usize, outbox: &mut Outbox) {
+        let Some(bytes) = outbox.front_bytes(partition) else { return };
+        let lane = &mut self.lanes[partition];
+        lane.state = LaneState::Busy;
+        let (cost, credits) = (lane.handle.cost(bytes), Arc::clone(&lane.handle.credits));
+        match Arc::clone(&credits).try_acquire_many_owned(cost) {
+            Ok(credit) => self.hand_over(partition, credit, outbox),
+            Err(_) => self.steps.push(Box::pin(async move {
+                Step::Paid { partition, credit: credits.acquire_many_owned(cost).await }
+            })),
+        }
+    }
+
+    /// Resolves with the next step; never while nothing is under way.
+    pub(super) async fn next(&mut self) -> Step {
+        match self.steps.next().await {
+            Some(step) => step,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Goes on after a step. Returns the partition if its writer turned out to be gone.
+    pub(super) fn proceed(&mut self, step: Step, outbox: &mut Outbox) -> Option<usize> {
+        match step {
+            Step::Paid { partition, credit: Ok(credit) } => {
+                self.hand_over(partition, credit, outbox);
+                None
+            }
+            Step::Handed { partition, result: Ok(()) } => {
+                self.lanes[partition].state = LaneState::Idle;
+                self.start_lane(partition, outbox);
+                None
+            }
+            Step::Paid { partition, .. } | Step::Handed { partition, .. } => {
+                self.lanes[partition].state = LaneState::Lost;
+                Some(partition)
+            }
+        }
+    }
+
+    /// Sends the frame that `credit` pays for, and all that can be paid for at once.
+    fn hand_over(
+        &mut self,
+        partition: usize,
+        mut credit: OwnedSemaphorePermit,
+        outbox: &mut Outbox,
+    ) {
+        let handle = &self.lanes[partition].handle;
+        let most = handle.total_credits as usize / MESSAGE_SHARE as usize;
+        let taken = outbox.take(partition, |bytes| {
+            let cost = handle.cost(bytes);
+            if credit.num_permits() + cost as usize > most {
+                return false;
+            }
+            let more = Arc::clone(&handle.credits).try_acquire_many_owned(cost);
+            more.map(|more| credit.merge(more)).is_ok()
+        });
+        let Some((session, frames)) = taken else {
+            self.lanes[partition].state = LaneState::Idle;
+            return;
+        };
+        let ack = self.ack.clone();
+        let sent = handle.writer.send(ApplyFrames { session, frames, ack, credit });
+        self.steps.push(Box::pin(async move { Step::Handed { partition, result: sent.await } }));
+    }
+
+    /// Forgets what is under way: its frames will come again.
+    pub(super) fn reset(&mut self) {
+        self.steps.clear();
+        for lane in self.lanes.iter_mut().filter(|lane| lane.state == LaneState::Busy) {
+            lane.state = LaneState::Idle;
+        }
+    }
+
+    /// A partition has a new writer.
+    pub(super) fn replace(&mut self, partition: usize, handle: PartitionHandle) {
+        if let Some(lane) = self.lanes.get_mut(partition) {
+            *lane = Lane { handle, state: LaneState::Idle };
+        }
+    }
+}
