@@ -18,6 +18,7 @@
 
 pub mod backpressure;
 pub mod checkpoint;
+mod connection;
 mod connector;
 pub mod counters;
 mod delivery;
@@ -32,6 +33,8 @@ mod pump;
 pub mod reconnect;
 pub mod report;
 pub mod shard_actor;
+#[cfg(test)]
+mod tests;
 
 /// Makes sure that TLS has a cryptography provider before twilight needs one: it panics when the
 /// process has none or cannot tell which. A host application's choice is left alone.

@@ -9,12 +9,9 @@ use hyper::Uri;
 use twilight_gateway::{Config, ConfigBuilder, Session, Shard, ShardId};
 
 use super::{
-    identify_queue::IdentifyQueue, intake::Resumable, options::ShardOptions,
-    reconnect::ShardFailure,
+    connection::Connection, identify_queue::IdentifyQueue, intake::Resumable,
+    options::ShardOptions, reconnect::ShardFailure,
 };
-
-/// A websocket to Discord that has not been polled yet.
-pub(super) type Connection = Box<Shard<IdentifyQueue>>;
 
 /// How a connection begins.
 #[derive(Clone, Debug)]
@@ -71,11 +68,12 @@ impl Connector {
                 builder = builder.resume_url(url.to_owned());
             }
         }
-        Box::new(Shard::with_config(self.id, builder.build()))
+        Connection::new(Shard::with_config(self.id, builder.build()))
     }
 }
 
-fn is_address(url: &str) -> bool {
+/// Whether twilight can parse it and it is a websocket's.
+pub(super) fn is_address(url: &str) -> bool {
     let uri = format!("{url}/?v=10").parse::<Uri>();
     uri.is_ok_and(|uri| uri.host().is_some() && matches!(uri.scheme_str(), Some("ws" | "wss")))
 }

@@ -11,19 +11,19 @@ use std::{
 };
 
 use actix::Recipient;
-use futures_util::StreamExt;
 use rand::{Rng, SeedableRng, rngs::SmallRng};
 use tokio::sync::{mpsc, oneshot};
 use tracing::{debug, error, info, warn};
 use twilight_gateway::{
-    CloseFrame, Message, ShardState as ConnectionState,
+    Message,
     error::{ReceiveMessageError, ReceiveMessageErrorType},
 };
 use twilight_model::gateway::Intents;
 
 use super::{
     backpressure::{ReadGate, Reading},
-    connector::{Connection, Connector, Start, Wait},
+    connection::{Connection, Item},
+    connector::{Connector, Start, Wait, is_address},
     counters::ShardCounters,
     delivery::{Delivery, Step},
     intake::{Identity, Intake, Received, ReceivedAt},
@@ -96,7 +96,7 @@ enum Ending {
 enum Event {
     Command(Option<Command>),
     Delivered(Step),
-    Message(Option<Result<Message, ReceiveMessageError>>),
+    Message(Option<Item>),
     Tick,
 }
 
@@ -306,11 +306,7 @@ impl Pump {
             }
             (_, ending) => ending,
         };
-        let connected = !matches!(link.shard.state(), ConnectionState::Disconnected { .. });
-        if connected {
-            link.shard.close(CloseFrame::RESUME);
-        }
-        let patience = if connected { self.timing.close } else { Duration::ZERO };
+        let patience = if link.shard.close() { self.timing.close } else { Duration::ZERO };
         let mut deadline = now() + patience;
         if let Ending::Stop(stop) = &ending {
             deadline = deadline.min(stop.deadline);
@@ -412,11 +408,7 @@ impl Pump {
         self.connect(Wait::For(Duration::ZERO))
     }
 
-    fn on_message(
-        &mut self,
-        link: &mut Link,
-        message: Option<Result<Message, ReceiveMessageError>>,
-    ) -> Option<Next> {
+    fn on_message(&mut self, link: &mut Link, message: Option<Item>) -> Option<Next> {
         link.heard_at = now();
         self.gate.read(link.heard_at);
         match message {
@@ -463,10 +455,7 @@ impl Pump {
         warn!(shard = self.key.shard_id, op = peek.op, event = peek.event(), "unreadable payload");
         match (peek.op, peek.event()) {
             (DISPATCH, "READY") | (HELLO | INVALID_SESSION, _) => Some(self.session_refused()),
-            (DISPATCH, _) => {
-                self.on_dispatch(text, &peek);
-                None
-            }
+            (DISPATCH, _) => self.on_dispatch(text, &peek),
             _ => None,
         }
     }
@@ -474,7 +463,7 @@ impl Pump {
     fn on_text(&mut self, link: &mut Link, text: &str) -> Option<Next> {
         let peek = Peek::of(text);
         match peek.op {
-            DISPATCH => self.on_dispatch(text, &peek),
+            DISPATCH => return self.on_dispatch(text, &peek),
             RECONNECT => {
                 debug!(shard = self.key.shard_id, "discord asks for a reconnect");
                 self.closing(link);
@@ -515,7 +504,7 @@ impl Pump {
         }
     }
 
-    fn on_dispatch(&mut self, text: &str, peek: &Peek<'_>) {
+    fn on_dispatch(&mut self, text: &str, peek: &Peek<'_>) -> Option<Next> {
         self.counters.dispatch(peek.event(), text.len());
         let at = ReceivedAt { now: now(), unix_us: unix_micros() };
         match self.intake.dispatch(text, peek, at) {
@@ -532,6 +521,7 @@ impl Pump {
                 info!(shard = self.key.shard_id, generation, guilds, "session ready");
                 self.reporter.event(ShardEvent::Ready { session, guilds });
                 self.session_works(at.now);
+                return self.check_resume_url(peek);
             }
             Received::Resumed => {
                 info!(shard = self.key.shard_id, sequence = peek.s, "session resumed");
@@ -539,13 +529,23 @@ impl Pump {
             }
             Received::Orphan => {
                 self.counters.orphans.increment();
-                warn!(
-                    shard = self.key.shard_id,
-                    event = peek.event(),
-                    "dispatch outside of a session"
-                );
+                let event = peek.event();
+                warn!(shard = self.key.shard_id, event, "dispatch outside of a session");
             }
         }
+        None
+    }
+
+    /// Twilight now holds READY's address, and would panic on one that is none: a connection of
+    /// ours leaves it out.
+    fn check_resume_url(&mut self, peek: &Peek<'_>) -> Option<Next> {
+        let (_, url) = peek.d.session()?;
+        if is_address(url.trim_end_matches('/')) {
+            return None;
+        }
+        warn!(shard = self.key.shard_id, "READY has an unusable resume_gateway_url");
+        self.intake.members.connection_lost(now());
+        Some(self.connect(Wait::For(Duration::ZERO)))
     }
 
     fn session_works(&mut self, now: Instant) {
