@@ -7,6 +7,8 @@ mod failure;
 mod logging;
 mod migrate;
 mod psql;
+mod run;
+mod signals;
 
 use std::{env, path::PathBuf};
 
@@ -32,6 +34,8 @@ pub(crate) struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Keep Discord's state in PostgreSQL until SIGINT or SIGTERM
+    Run,
     /// Check configuration, token, intents and database: one line each, with what to do
     Check,
     /// Show or apply the steps of the database schema
@@ -45,6 +49,7 @@ pub(crate) fn run(cli: Cli) -> Result<(), CliError> {
     let config = Config::load(cli.config.as_deref(), environment)?;
     logging::start(&config.log);
     match cli.command {
+        Command::Run => run::run(&config),
         Command::Check => check::run(&config, cli.config.as_deref()),
         Command::Migrate(args) => migrate::run(&config, &args),
         Command::Psql(args) => psql::run(&config, &args),

@@ -7,6 +7,7 @@ pub mod engine;
 pub mod error;
 pub mod event;
 pub mod gateway;
+pub mod http;
 pub mod id;
 pub mod metrics;
 pub mod store;

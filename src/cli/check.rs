@@ -2,12 +2,13 @@
 
 #![allow(clippy::print_stdout)] // Results.
 
-use std::path::Path;
+use std::{path::Path, time::Duration};
 
 use dsqlstate::{
-    config::{self, Config, PRIVILEGED_INTENTS},
+    config::{self, Config, PRIVILEGED_INTENTS, Secret},
     database::Database,
     error::OneLine,
+    gateway::discovery::{Discovery, DiscoveryOptions, discover},
     store::{
         connection::{Connection, connect},
         migrate::{MIGRATIONS, status},
@@ -15,6 +16,9 @@ use dsqlstate::{
 };
 
 use super::{CliError, block_on, environment};
+
+/// How long one question to Discord may take.
+const DISCOVERY_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// What was found out about one item: how it is, or what to do about it.
 type Finding = Result<String, String>;
@@ -24,6 +28,9 @@ pub(crate) fn run(config: &Config, path: Option<&Path>) -> Result<(), CliError> 
     report.line("config", Ok(source(path)));
     report.line("token", token(config));
     report.line("intents", Ok(intents(config)));
+    if let Ok(token) = config.require_token() {
+        report.line("discord", block_on(discord(config, token))?);
+    }
     match Database::join(&config.database, environment) {
         Err(error) => report.line("database", Err(OneLine(&error).to_string())),
         Ok(database) => {
@@ -57,6 +64,19 @@ fn source(path: Option<&Path>) -> String {
 
 fn token(config: &Config) -> Finding {
     config.require_token().map(|_| "set".into()).map_err(|error| error.to_string())
+}
+
+async fn discord(config: &Config, token: &Secret) -> Finding {
+    let options = DiscoveryOptions {
+        token: token.expose().to_owned(),
+        api_url: config.discord.api_url.clone(),
+        timeout: DISCOVERY_TIMEOUT,
+    };
+    let found = discover(&options).await.map_err(|error| OneLine(&error).to_string())?;
+    let Discovery { username, bot_id, recommended_shards, remaining, total, .. } = found;
+    Ok(format!(
+        "bot {username} ({bot_id}), {recommended_shards} shards recommended, {remaining} of {total} identifies left"
+    ))
 }
 
 fn intents(config: &Config) -> String {
