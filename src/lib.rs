@@ -1,4 +1,5 @@
 //! Discord's gateway state, kept in PostgreSQL.
 
 pub mod id;
+pub mod simulator;
 pub mod writer;
