@@ -10,6 +10,7 @@ pub mod gateway;
 pub mod http;
 pub mod id;
 pub mod metrics;
+pub mod simulator;
 pub mod store;
 pub mod table;
 pub mod writer;

@@ -1,0 +1,290 @@
+//! The truth against a second reader: one that folds the JSON it receives, knowing nothing of the
+//! simulator's types.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use super::{
+    client::{ALL_INTENTS, Client},
+    small, start,
+};
+use crate::simulator::{SimulatorConfig, Truth};
+
+type Key = (u64, u64);
+
+/// Some tables, kept the way a careful person would by hand.
+#[derive(Default, Debug)]
+struct Reader {
+    users: BTreeMap<u64, Value>,
+    members: BTreeMap<Key, (Value, bool)>,
+    roles: BTreeMap<Key, (Value, bool)>,
+    channels: BTreeMap<Key, (Value, bool)>,
+    messages: BTreeMap<Key, (Value, u64, bool)>,
+    presences: BTreeMap<Key, Value>,
+    voice: BTreeMap<Key, bool>,
+    listing: Vec<u64>,
+}
+
+fn id(value: &Value) -> u64 {
+    value.as_str().map_or(0, |text| text.parse().unwrap())
+}
+
+fn list(value: &Value) -> &[Value] {
+    value.as_array().map_or(&[], Vec::as_slice)
+}
+
+impl Reader {
+    fn read(&mut self, event: &str, d: &Value) {
+        let guild_id = id(&d["guild_id"]);
+        match event {
+            "READY" | "USER_UPDATE" => {
+                let user = if event == "READY" { &d["user"] } else { d };
+                self.users.insert(id(&user["id"]), user.clone());
+            }
+            "GUILD_CREATE" => self.guild_create(id(&d["id"]), d),
+            "GUILD_UPDATE" => {
+                for role in list(&d["roles"]) {
+                    self.roles.insert((id(&d["id"]), id(&role["id"])), (role.clone(), false));
+                }
+            }
+            "GUILD_ROLE_CREATE" | "GUILD_ROLE_UPDATE" => {
+                self.roles.insert((guild_id, id(&d["role"]["id"])), (d["role"].clone(), false));
+            }
+            "GUILD_ROLE_DELETE" => self.role_delete(guild_id, &d["role_id"]),
+            "CHANNEL_CREATE" | "CHANNEL_UPDATE" | "THREAD_CREATE" | "THREAD_UPDATE" => {
+                self.channels.insert((guild_id, id(&d["id"])), (d.clone(), false));
+            }
+            "CHANNEL_DELETE" | "THREAD_DELETE" => {
+                self.channels.entry((guild_id, id(&d["id"]))).and_modify(|channel| channel.1 = true);
+            }
+            "CHANNEL_PINS_UPDATE" => {
+                self.channels.entry((guild_id, id(&d["channel_id"]))).and_modify(|channel| {
+                    channel.0["last_pin_timestamp"] = d["last_pin_timestamp"].clone();
+                });
+            }
+            "GUILD_MEMBER_ADD" | "GUILD_MEMBER_UPDATE" => self.member(guild_id, d, &d["user"]),
+            "GUILD_MEMBER_REMOVE" => {
+                self.users.insert(id(&d["user"]["id"]), d["user"].clone());
+                self.members.entry((guild_id, id(&d["user"]["id"]))).and_modify(|member| member.1 = true);
+            }
+            "GUILD_MEMBERS_CHUNK" => self.chunk(guild_id, d),
+            "PRESENCE_UPDATE" => {
+                self.presences.insert((guild_id, id(&d["user"]["id"])), d.clone());
+            }
+            "VOICE_STATE_UPDATE" => {
+                self.voice.insert((guild_id, id(&d["user_id"])), d["channel_id"].is_null());
+            }
+            "MESSAGE_CREATE" | "MESSAGE_UPDATE" => self.message(event, guild_id, d),
+            "MESSAGE_DELETE" => self.message_gone(guild_id, &d["id"]),
+            "MESSAGE_DELETE_BULK" => {
+                for message in list(&d["ids"]) {
+                    self.message_gone(guild_id, message);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn guild_create(&mut self, guild_id: u64, d: &Value) {
+        let of_guild = |key: &Key| key.0 == guild_id;
+        self.roles.iter_mut().filter(|(key, _)| of_guild(key)).for_each(|(_, role)| role.1 = true);
+        self.channels.iter_mut().filter(|(key, _)| of_guild(key)).for_each(|(_, channel)| channel.1 = true);
+        self.voice.iter_mut().filter(|(key, _)| of_guild(key)).for_each(|(_, gone)| *gone = true);
+        for role in list(&d["roles"]) {
+            self.roles.insert((guild_id, id(&role["id"])), (role.clone(), false));
+        }
+        for channel in list(&d["channels"]).iter().chain(list(&d["threads"])) {
+            self.channels.insert((guild_id, id(&channel["id"])), (channel.clone(), false));
+        }
+        for member in list(&d["members"]) {
+            self.member(guild_id, member, &member["user"]);
+        }
+        for presence in list(&d["presences"]) {
+            self.presences.insert((guild_id, id(&presence["user"]["id"])), presence.clone());
+        }
+        for state in list(&d["voice_states"]) {
+            self.voice.insert((guild_id, id(&state["user_id"])), false);
+        }
+    }
+
+    fn member(&mut self, guild_id: u64, member: &Value, user: &Value) {
+        let bot = self.users.get(&id(&user["id"])).filter(|known| known.get("email").is_some());
+        let mut user = user.clone();
+        for field in ["email", "verified", "mfa_enabled", "flags"] {
+            if let Some(bot) = bot {
+                user[field] = bot[field].clone();
+            }
+        }
+        self.members.insert((guild_id, id(&user["id"])), (member.clone(), false));
+        self.users.insert(id(&user["id"]), user);
+    }
+
+    fn role_delete(&mut self, guild_id: u64, role_id: &Value) {
+        self.roles.entry((guild_id, id(role_id))).and_modify(|role| role.1 = true);
+        for (_, (member, _)) in self.members.iter_mut().filter(|(key, _)| key.0 == guild_id) {
+            member["roles"].as_array_mut().unwrap().retain(|role| role != role_id);
+        }
+    }
+
+    fn chunk(&mut self, guild_id: u64, d: &Value) {
+        for member in list(&d["members"]) {
+            self.member(guild_id, member, &member["user"]);
+            self.listing.push(id(&member["user"]["id"]));
+        }
+        for presence in list(&d["presences"]) {
+            self.presences.insert((guild_id, id(&presence["user"]["id"])), presence.clone());
+        }
+        if d["chunk_index"].as_u64().unwrap() + 1 == d["chunk_count"].as_u64().unwrap() {
+            let listing = std::mem::take(&mut self.listing);
+            for (key, member) in self.members.iter_mut().filter(|(key, _)| key.0 == guild_id) {
+                member.1 |= !listing.contains(&key.1);
+            }
+        }
+    }
+
+    fn message(&mut self, event: &str, guild_id: u64, d: &Value) {
+        if d.get("webhook_id").is_none() {
+            self.users.insert(id(&d["author"]["id"]), d["author"].clone());
+            if let Some(member) = d.get("member") {
+                self.members.insert((guild_id, id(&d["author"]["id"])), (member.clone(), false));
+            }
+        }
+        if event == "MESSAGE_CREATE" {
+            self.channels
+                .entry((guild_id, id(&d["channel_id"])))
+                .and_modify(|channel| channel.0["last_message_id"] = d["id"].clone());
+        }
+        let mut message = d.clone();
+        for attachment in message["attachments"].as_array_mut().unwrap() {
+            for field in ["url", "proxy_url"] {
+                attachment[field] = attachment[field].as_str().unwrap().split('?').next().unwrap().into();
+            }
+        }
+        let key = (guild_id, id(&d["id"]));
+        let known = self.messages.get(&key);
+        let changed = known.is_some_and(|(known, ..)| {
+            ["content", "embeds", "attachments", "components", "sticker_items", "poll", "mention_roles",
+             "mention_everyone", "pinned", "flags"]
+                .iter()
+                .any(|field| known[*field] != message[*field])
+        });
+        let revision = known.map_or(0, |known| known.1) + u64::from(changed);
+        self.messages.insert(key, (message, revision, false));
+    }
+
+    fn message_gone(&mut self, guild_id: u64, message_id: &Value) {
+        self.messages.entry((guild_id, id(message_id))).or_insert((Value::Null, 0, true)).2 = true;
+    }
+}
+
+/// Compares the truth's rows of a table with the reader's.
+fn compare(
+    truth: &Truth,
+    table: &str,
+    key: &[&str],
+    columns: &[&str],
+    expected: BTreeMap<Vec<u64>, (Value, Option<bool>)>,
+) {
+    let tables = truth.tables();
+    let table = tables.into_iter().find(|candidate| candidate.name == table).unwrap();
+    let name = table.name;
+    assert_eq!(table.key, key);
+    let mut expected = expected;
+    for row in table.rows {
+        let at: Vec<u64> = key.iter().map(|column| row[*column].as_u64().unwrap()).collect();
+        let Some((object, gone)) = expected.remove(&at) else { panic!("{name}: unexpected row {row:?}") };
+        assert_eq!(row.get("__gone").and_then(Value::as_bool), gone, "{name}: {row:?} of {object}");
+        for column in columns {
+            assert_eq!(row.get(*column), object.get(*column), "{name}.{column} of {object}");
+        }
+    }
+    assert!(expected.is_empty(), "{name}: missing rows {expected:?}");
+}
+
+fn two(map: BTreeMap<Key, (Value, bool)>) -> BTreeMap<Vec<u64>, (Value, Option<bool>)> {
+    map.into_iter().map(|(key, (object, gone))| (vec![key.0, key.1], (object, Some(gone)))).collect()
+}
+
+fn check(truth: &Truth, reader: Reader) {
+    let roles = ["name", "color", "position", "hoist", "mentionable", "tags", "flags"];
+    compare(truth, "roles", &["guild_id", "id"], &roles, two(reader.roles));
+    let channels = ["name", "topic", "position", "last_pin_timestamp", "member_count", "thread_metadata", "type"];
+    compare(truth, "channels", &["guild_id", "id"], &channels, two(reader.channels));
+    let members = ["nick", "joined_at", "pending", "communication_disabled_until", "avatar"];
+    compare(truth, "members", &["guild_id", "user_id"], &members, two(reader.members));
+    let users = reader.users.into_iter().map(|(id, user)| (vec![id], (user, None))).collect();
+    let columns = ["username", "discriminator", "global_name", "avatar", "bot", "public_flags", "primary_guild"];
+    compare(truth, "users", &["id"], &columns, users);
+    let presences =
+        reader.presences.into_iter().map(|(key, object)| (vec![key.0, key.1], (object, None))).collect();
+    compare(truth, "presences", &["guild_id", "user_id"], &["status", "client_status", "activities"], presences);
+    let voice = reader.voice.into_iter().map(|(key, gone)| (vec![key.0, key.1], (json!({}), Some(gone))));
+    compare(truth, "voice_states", &["guild_id", "user_id"], &[], voice.collect());
+    let messages = reader.messages.into_iter().map(|(key, (mut message, revision, gone))| {
+        if message.is_object() {
+            message["revision"] = revision.into();
+        }
+        (vec![key.0, key.1], (message, Some(gone)))
+    });
+    let columns = ["content", "embeds", "attachments", "pinned", "timestamp", "edited_timestamp", "revision"];
+    compare(truth, "messages", &["guild_id", "id"], &columns, messages.collect());
+}
+
+#[tokio::test]
+async fn the_truth_equals_a_fold_of_what_was_received() {
+    for seed in 1..=4 {
+        let simulator = start(SimulatorConfig { seed, ..small(4) });
+        let mut client = Client::loaded(&simulator, [0, 1], ALL_INTENTS).await;
+        for guild_id in simulator.guild_ids() {
+            let d = json!({ "guild_id": guild_id.to_string(), "query": "", "limit": 0, "presences": true });
+            client.send(json!({ "op": 8, "d": d })).await;
+        }
+        for _ in 0..10 {
+            simulator.step(1000);
+            client.until_sequence(simulator.sequence(0)).await;
+        }
+        client.catch_up().await;
+        let mut reader = Reader::default();
+        for (event, d) in client.dispatches() {
+            reader.read(&event, &d);
+        }
+        check(&simulator.truth(), reader);
+    }
+}
+
+#[tokio::test]
+async fn what_happens_unseen_is_no_truth_until_it_is_told() {
+    let simulator = start(small(3));
+    let client = Client::loaded(&simulator, [0, 1], ALL_INTENTS).await;
+    let mut reader = Reader::default();
+    for (event, d) in client.dispatches() {
+        reader.read(&event, &d);
+    }
+    simulator.forget_sessions();
+    drop(client);
+    simulator.step(5000);
+    let client = Client::loaded(&simulator, [0, 1], ALL_INTENTS).await;
+    for (event, d) in client.dispatches() {
+        reader.read(&event, &d);
+    }
+    check(&simulator.truth(), reader);
+}
+
+#[tokio::test]
+async fn a_guild_missing_from_ready_was_left() {
+    let simulator = start(small(2));
+    let client = Client::loaded(&simulator, [0, 1], ALL_INTENTS).await;
+    simulator.forget_sessions();
+    drop(client);
+    let guild_id = simulator.guild_ids()[0];
+    assert!(simulator.remove_from_guild(guild_id));
+    Client::loaded(&simulator, [0, 1], ALL_INTENTS).await;
+    let truth = simulator.truth();
+    for table in truth.tables().into_iter().filter(|table| table.name == "guild_bots") {
+        for row in table.rows {
+            let expected = if row["guild_id"] == guild_id { "left" } else { "available" };
+            assert_eq!(row["state"], expected);
+        }
+    }
+}

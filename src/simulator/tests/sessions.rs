@@ -1,0 +1,152 @@
+use serde_json::json;
+use twilight_model::gateway::Intents;
+
+use super::{
+    client::{ALL_INTENTS, Client, Received},
+    small, start,
+};
+
+#[tokio::test]
+async fn ready_is_followed_by_every_guild_of_the_shard() {
+    let simulator = start(small(6));
+    let client = Client::loaded(&simulator, [1, 2], ALL_INTENTS).await;
+    let dispatches = client.dispatches();
+    let (ready, guilds) = dispatches.split_first().unwrap();
+    assert_eq!(ready.1["resume_gateway_url"], simulator.gateway_url());
+    assert_eq!(ready.1["shard"], json!([1, 2]));
+    let expected: Vec<_> = simulator
+        .guild_ids()
+        .into_iter()
+        .filter(|id| (id >> 22) % 2 == 1)
+        .map(|id| id.to_string())
+        .collect();
+    let stubs: Vec<_> = ready.1["guilds"].as_array().unwrap().iter().map(|stub| stub["id"].clone()).collect();
+    assert_eq!(stubs, expected);
+    let created: Vec<_> = guilds.iter().map(|(_, guild)| guild["id"].clone()).collect();
+    assert_eq!(created, expected);
+    assert!(guilds.iter().all(|(event, _)| event == "GUILD_CREATE"));
+}
+
+#[tokio::test]
+async fn a_resume_brings_exactly_what_was_missed() {
+    let simulator = start(small(3));
+    let mut client = Client::loaded(&simulator, [0, 1], ALL_INTENTS).await;
+    let (session_id, sequence) = (client.session_id.clone(), client.sequence);
+    simulator.step(50);
+    let last = simulator.sequence(0);
+    client.until_sequence(last).await;
+    let expected: Vec<_> = client.frames.split_off(sequence as usize);
+    assert!(!expected.is_empty());
+    simulator.drop_connections();
+    while client.receive().await != Received::Ended {}
+
+    let mut client = Client::resumed(&simulator, &session_id, sequence).await;
+    let resumed = client.until("RESUMED").await;
+    assert_eq!(resumed["s"], last + 1);
+    client.frames.pop();
+    assert_eq!(client.frames, expected);
+    let stats = simulator.stats();
+    assert_eq!((stats.identifies, stats.resumes, stats.resumed_ok), (1, 1, 1));
+}
+
+#[tokio::test]
+async fn a_guild_load_that_was_cut_off_goes_on_after_a_resume() {
+    let simulator = start(small(8));
+    let client = Client::identified(&simulator, [0, 1], ALL_INTENTS).await;
+    let session_id = client.session_id.clone();
+    drop(client);
+    let mut client = Client::resumed(&simulator, &session_id, 1).await;
+    client.until("RESUMED").await;
+    client.catch_up().await;
+    let created = client.dispatches().iter().filter(|(event, _)| event == "GUILD_CREATE").count();
+    assert_eq!(created, 8);
+}
+
+#[tokio::test]
+async fn closing_with_1000_ends_the_session() {
+    let simulator = start(small(1));
+    let client = Client::loaded(&simulator, [0, 1], ALL_INTENTS).await;
+    let (session_id, sequence) = (client.session_id.clone(), client.sequence);
+    client.close(1000).await;
+    let mut client = Client::resumed(&simulator, &session_id, sequence).await;
+    let answer = client.payload().await;
+    assert_eq!((&answer["op"], &answer["d"]), (&json!(9), &json!(false)));
+    assert_eq!(simulator.stats().close_codes_received[&1000], 1);
+}
+
+#[tokio::test]
+async fn closing_with_another_code_keeps_the_session() {
+    let simulator = start(small(1));
+    let client = Client::loaded(&simulator, [0, 1], ALL_INTENTS).await;
+    let (session_id, sequence) = (client.session_id.clone(), client.sequence);
+    client.close(4000).await;
+    let mut client = Client::resumed(&simulator, &session_id, sequence).await;
+    client.until("RESUMED").await;
+}
+
+#[tokio::test]
+async fn intents_decide_what_is_sent() {
+    let simulator = start(small(2));
+    let intents = Intents::GUILDS | Intents::GUILD_MESSAGES;
+    let mut client = Client::loaded(&simulator, [0, 1], intents.bits()).await;
+    simulator.step(2000);
+    client.until_sequence(simulator.sequence(0)).await;
+    let bot_id = simulator.bot_id().to_string();
+    for (event, d) in client.dispatches() {
+        assert!(!matches!(event.as_str(), "PRESENCE_UPDATE" | "TYPING_START" | "VOICE_STATE_UPDATE"), "{event}");
+        if event == "GUILD_CREATE" {
+            assert_eq!(d["presences"], json!([]));
+            let voice = d["voice_states"].as_array().unwrap().len();
+            assert_eq!(voice, 0);
+        }
+        if event == "GUILD_MEMBER_UPDATE" {
+            assert_eq!(d["user"]["id"], bot_id);
+        }
+        if event == "MESSAGE_CREATE" && d["mentions"] == json!([]) && d["author"]["id"] != bot_id {
+            assert_eq!(d["content"], "");
+            assert_eq!(d["embeds"], json!([]));
+        }
+    }
+    assert!(client.frames.len() > 100);
+}
+
+#[tokio::test]
+async fn a_full_member_list_comes_in_chunks_and_then_is_limited() {
+    let simulator = start(small(0));
+    let guild_id = simulator.join_guild(2500);
+    let mut client = Client::loaded(&simulator, [0, 1], ALL_INTENTS).await;
+    let request = json!({ "op": 8, "d": {
+        "guild_id": guild_id.to_string(), "query": "", "limit": 0, "presences": true, "nonce": "n",
+    }});
+    client.send(request.clone()).await;
+    let mut user_ids = std::collections::BTreeSet::new();
+    for index in 0..3 {
+        let chunk = client.until("GUILD_MEMBERS_CHUNK").await["d"].take();
+        assert_eq!((&chunk["chunk_index"], &chunk["chunk_count"]), (&json!(index), &json!(3)));
+        assert_eq!(chunk["nonce"], "n");
+        for member in chunk["members"].as_array().unwrap() {
+            assert!(user_ids.insert(member["user"]["id"].to_string()));
+        }
+    }
+    assert_eq!(user_ids.len(), 2500);
+    client.send(request).await;
+    let limited = client.until("RATE_LIMITED").await["d"].take();
+    assert_eq!(limited["opcode"], 8);
+    assert_eq!(limited["meta"]["guild_id"], guild_id.to_string());
+}
+
+#[tokio::test]
+async fn members_can_be_asked_for_by_id() {
+    let simulator = start(small(1));
+    let mut client = Client::loaded(&simulator, [0, 1], ALL_INTENTS).await;
+    let guild_id = simulator.guild_ids()[0].to_string();
+    let bot_id = simulator.bot_id().to_string();
+    let nonce = "x".repeat(33);
+    client
+        .send(json!({ "op": 8, "d": { "guild_id": guild_id, "user_ids": [bot_id, "7"], "nonce": nonce } }))
+        .await;
+    let chunk = client.until("GUILD_MEMBERS_CHUNK").await["d"].take();
+    assert_eq!(chunk["members"][0]["user"]["id"], bot_id);
+    assert_eq!(chunk["not_found"], json!(["7"]));
+    assert_eq!(chunk.get("nonce"), None);
+}

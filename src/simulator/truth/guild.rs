@@ -1,0 +1,208 @@
+//! What was told of one guild.
+//!
+//! **Invariant:** nothing is forgotten: what is gone stays with a mark, as it was last told.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use crate::simulator::{
+    event::GuildSnapshot,
+    model::{Channel, Guild, GuildExtras, Member, Overwrite, Presence, Role, VoiceState},
+    wire::{Snowflake, Time},
+};
+
+/// An object as last told, and whether it is gone.
+#[derive(Clone, Debug)]
+pub(super) struct Told<T> {
+    pub(super) object: Arc<T>,
+    pub(super) gone: bool,
+}
+
+impl<T> Told<T> {
+    fn present(object: &Arc<T>) -> Self {
+        Self { object: Arc::clone(object), gone: false }
+    }
+}
+
+/// A channel with the overwrites that it once had.
+#[derive(Clone, Debug)]
+pub(super) struct ChannelTold {
+    pub(super) channel: Arc<Channel>,
+    pub(super) gone: bool,
+    pub(super) removed_overwrites: Vec<Overwrite>,
+}
+
+/// How the bot sees the guild.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum GuildAccess {
+    Available,
+    #[default]
+    Unavailable,
+    Left,
+}
+
+/// Everything told of one guild.
+#[derive(Clone, Debug, Default)]
+pub(super) struct GuildTold {
+    pub(super) guild: Option<Arc<Guild>>,
+    pub(super) extras: Option<GuildExtras>,
+    pub(super) access: GuildAccess,
+    /// Discord reported an outage; a stub in READY is none.
+    pub(super) in_outage: bool,
+    pub(super) roles: BTreeMap<u64, Told<Role>>,
+    pub(super) channels: BTreeMap<u64, ChannelTold>,
+    pub(super) members: BTreeMap<u64, Told<Member>>,
+    pub(super) presences: BTreeMap<u64, Arc<Presence>>,
+    pub(super) voice_states: BTreeMap<u64, Told<VoiceState>>,
+    /// Members named by the complete list that is being received.
+    listed: BTreeSet<u64>,
+}
+
+impl GuildTold {
+    /// The member, if it was told and is not gone.
+    pub(super) fn member(&self, user_id: u64) -> Option<&Member> {
+        self.members.get(&user_id).filter(|told| !told.gone).map(|told| told.object.as_ref())
+    }
+
+    /// GUILD_CREATE: replaces roles, channels and voice states, adds members and presences.
+    pub(super) fn create(&mut self, snapshot: &GuildSnapshot) {
+        self.guild = Some(Arc::clone(&snapshot.guild));
+        self.extras = Some(snapshot.extras);
+        self.access = GuildAccess::Available;
+        self.in_outage = false;
+        self.replace_roles(&snapshot.roles);
+        let present: BTreeSet<u64> = snapshot.channels.iter().map(|channel| channel.id.0).collect();
+        for (id, told) in &mut self.channels {
+            told.gone |= !present.contains(id);
+        }
+        for channel in &snapshot.channels {
+            self.put_channel(channel);
+        }
+        for presence in &snapshot.presences {
+            self.put_presence(presence);
+        }
+        if let Some(voice_states) = &snapshot.voice_states {
+            for told in self.voice_states.values_mut() {
+                told.gone = true;
+            }
+            for state in voice_states {
+                self.put_voice(state);
+            }
+        }
+    }
+
+    /// GUILD_UPDATE: the guild's own fields and its roles.
+    pub(super) fn update(&mut self, guild: &Arc<Guild>, roles: &[Arc<Role>]) {
+        self.guild = Some(Arc::clone(guild));
+        for role in roles {
+            self.put_role(role);
+        }
+    }
+
+    /// GUILD_DELETE: an outage, or the bot is out of the guild.
+    pub(super) fn delete(&mut self, unavailable: bool) {
+        if unavailable {
+            self.access = GuildAccess::Unavailable;
+            self.in_outage = true;
+        } else {
+            self.access = GuildAccess::Left;
+        }
+    }
+
+    pub(super) fn put_role(&mut self, role: &Arc<Role>) {
+        self.roles.insert(role.id.0, Told::present(role));
+    }
+
+    /// One event stands for the role and for its place in every member.
+    pub(super) fn delete_role(&mut self, role_id: u64) {
+        if let Some(told) = self.roles.get_mut(&role_id) {
+            told.gone = true;
+        }
+        for told in self.members.values_mut() {
+            if told.object.roles.contains(&Snowflake(role_id)) {
+                let member = Arc::make_mut(&mut told.object);
+                member.roles = member.roles.iter().copied().filter(|id| id.0 != role_id).collect();
+            }
+        }
+    }
+
+    pub(super) fn put_channel(&mut self, channel: &Arc<Channel>) {
+        let mut removed_overwrites = Vec::new();
+        if let Some(known) = self.channels.remove(&channel.id.0) {
+            removed_overwrites = known.removed_overwrites;
+            removed_overwrites.extend_from_slice(known.channel.overwrites());
+            let kept: BTreeSet<_> = channel.overwrites().iter().map(|kept| kept.id).collect();
+            let mut seen = kept;
+            // The newest version of a removed overwrite is the last one in the list.
+            removed_overwrites.reverse();
+            removed_overwrites.retain(|overwrite| seen.insert(overwrite.id));
+            removed_overwrites.reverse();
+        }
+        let told = ChannelTold { channel: Arc::clone(channel), gone: false, removed_overwrites };
+        self.channels.insert(channel.id.0, told);
+    }
+
+    pub(super) fn delete_channel(&mut self, channel_id: u64) {
+        if let Some(told) = self.channels.get_mut(&channel_id) {
+            told.gone = true;
+        }
+    }
+
+    pub(super) fn pins(&mut self, channel_id: u64, at: Option<Time>) {
+        if let Some(told) = self.channels.get_mut(&channel_id)
+            && let Some(place) = Arc::make_mut(&mut told.channel).last_pin_mut()
+        {
+            *place = at;
+        }
+    }
+
+    /// Discord sends no CHANNEL_UPDATE for a new message.
+    pub(super) fn message_posted(&mut self, channel_id: u64, message_id: Snowflake) {
+        if let Some(told) = self.channels.get_mut(&channel_id)
+            && let Some(place) = Arc::make_mut(&mut told.channel).last_message_id_mut()
+        {
+            *place = Some(message_id);
+        }
+    }
+
+    pub(super) fn put_member(&mut self, member: &Arc<Member>) {
+        self.members.insert(member.user_id, Told::present(member));
+    }
+
+    pub(super) fn remove_member(&mut self, user_id: u64) {
+        if let Some(told) = self.members.get_mut(&user_id) {
+            told.gone = true;
+        }
+    }
+
+    /// Part of a complete member list: with the last part, members that it did not name are gone.
+    pub(super) fn list_members(&mut self, user_ids: impl Iterator<Item = u64>, is_last: bool) {
+        self.listed.extend(user_ids);
+        if is_last {
+            let listed = std::mem::take(&mut self.listed);
+            for (user_id, told) in &mut self.members {
+                told.gone |= !listed.contains(user_id);
+            }
+        }
+    }
+
+    pub(super) fn put_presence(&mut self, presence: &Arc<Presence>) {
+        self.presences.insert(presence.user.id.0, Arc::clone(presence));
+    }
+
+    pub(super) fn put_voice(&mut self, state: &Arc<VoiceState>) {
+        let gone = state.channel_id.is_none();
+        self.voice_states.insert(state.user_id.0, Told { object: Arc::clone(state), gone });
+    }
+
+    fn replace_roles(&mut self, roles: &[Arc<Role>]) {
+        for told in self.roles.values_mut() {
+            told.gone = true;
+        }
+        for role in roles {
+            self.put_role(role);
+        }
+    }
+}

@@ -1,0 +1,98 @@
+//! What was told of one message, with the versions that were superseded.
+//!
+//! **Invariant:** a version is superseded only when one of the fields that make a version changed; URLs
+//! signed anew and another edit time alone make none.
+
+use std::sync::Arc;
+
+use crate::simulator::model::{Attachment, Message};
+
+/// One message as told so far.
+#[derive(Clone, Debug, Default)]
+pub(super) struct MessageTold {
+    pub(super) current: Option<Arc<Message>>,
+    pub(super) channel_id: u64,
+    pub(super) superseded: Vec<Arc<Message>>,
+    /// Whether content, embeds, attachments, components and poll were ever told.
+    pub(super) content_told: bool,
+    pub(super) delete_cause: Option<&'static str>,
+}
+
+impl MessageTold {
+    /// Whether it was told and not deleted.
+    pub(super) fn is_present(&self) -> bool {
+        self.current.is_some() && self.delete_cause.is_none()
+    }
+
+    /// MESSAGE_CREATE or MESSAGE_UPDATE.
+    pub(super) fn tell(&mut self, message: &Arc<Message>, content_told: bool) {
+        let mut told = without_signatures(message);
+        self.channel_id = message.channel_id.0;
+        if let Some(known) = &self.current {
+            if self.content_told && !content_told {
+                told = Arc::new(with_content_of(&told, known));
+            }
+            // Text that is told for the first time completes a version, it does not supersede one.
+            let completes = content_told && !self.content_told;
+            if !completes && !is_same_version(known, &told) {
+                self.superseded.push(Arc::clone(known));
+            }
+        }
+        self.content_told |= content_told;
+        self.current = Some(told);
+    }
+
+    /// MESSAGE_DELETE or MESSAGE_DELETE_BULK; the first cause stays.
+    pub(super) fn delete(&mut self, channel_id: u64, cause: &'static str) {
+        self.channel_id = channel_id;
+        self.delete_cause.get_or_insert(cause);
+    }
+}
+
+fn is_same_version(left: &Message, right: &Message) -> bool {
+    let mentioned = |message: &Message| {
+        message.mentions.iter().map(|mention| mention.user.id).collect::<Vec<_>>()
+    };
+    left.content == right.content
+        && left.embeds == right.embeds
+        && left.attachments == right.attachments
+        && left.components == right.components
+        && left.sticker_items == right.sticker_items
+        && left.poll == right.poll
+        && mentioned(left) == mentioned(right)
+        && left.mention_roles == right.mention_roles
+        && left.mention_everyone == right.mention_everyone
+        && left.pinned == right.pinned
+        && left.flags == right.flags
+}
+
+fn with_content_of(message: &Message, known: &Message) -> Message {
+    Message {
+        content: known.content.clone(),
+        embeds: known.embeds.clone(),
+        attachments: known.attachments.clone(),
+        components: known.components.clone(),
+        poll: known.poll.clone(),
+        ..message.clone()
+    }
+}
+
+fn without_signatures(message: &Arc<Message>) -> Arc<Message> {
+    if message.attachments.is_empty() {
+        return Arc::clone(message);
+    }
+    let attachments = message
+        .attachments
+        .iter()
+        .map(|attachment| Attachment {
+            url: without_query(&attachment.url),
+            proxy_url: without_query(&attachment.proxy_url),
+            ..attachment.clone()
+        })
+        .collect();
+    Arc::new(Message { attachments, ..Message::clone(message) })
+}
+
+fn without_query(url: &str) -> Box<str> {
+    url.split('?').next().unwrap_or(url).into()
+}
