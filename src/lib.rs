@@ -13,4 +13,5 @@ pub mod metrics;
 pub mod simulator;
 pub mod store;
 pub mod table;
+pub mod verify;
 pub mod writer;

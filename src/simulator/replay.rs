@@ -120,7 +120,12 @@ impl Recording {
         ready["shard"] = json!(wishes.shard);
         let mut session = Session::bare(id, wishes, &config, world.bot_id());
         session.push_raw("READY", &ready.to_string(), truth);
-        session.play(Playback { recording: self.clone(), place: 0, pace: config.replay_per_second, granted: 0.0 });
+        session.play(Playback {
+            recording: self.clone(),
+            place: 0,
+            pace: config.replay_per_second,
+            granted: 0.0,
+        });
         session
     }
 
@@ -177,7 +182,8 @@ impl Playback {
 
     /// Places still to be sent; the session's own READY and RESUMEDs stand for the recorded ones.
     fn rest(&self) -> impl Iterator<Item = usize> + '_ {
-        (self.place..self.recording.len())
-            .filter(|&place| !matches!(&*self.recording.dispatches[place].name, "READY" | "RESUMED"))
+        (self.place..self.recording.len()).filter(|&place| {
+            !matches!(&*self.recording.dispatches[place].name, "READY" | "RESUMED")
+        })
     }
 }

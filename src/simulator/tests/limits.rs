@@ -77,8 +77,10 @@ async fn the_121st_payload_of_a_minute_ends_the_connection() {
 
 #[tokio::test]
 async fn identifying_too_fast_is_answered_with_op_9() {
-    let simulator =
-        start(SimulatorConfig { identify_window: std::time::Duration::from_secs(3600), ..small(1) });
+    let simulator = start(SimulatorConfig {
+        identify_window: std::time::Duration::from_secs(3600),
+        ..small(1)
+    });
     let first = Client::identified(&simulator, [0, 1], ALL_INTENTS).await;
     let mut second = Client::connect(&simulator).await;
     second.identify([0, 1], ALL_INTENTS).await;
