@@ -113,7 +113,8 @@ impl Simulator {
                 }
             })
             .map_err(failed)?;
-        let bot_id = started.recv().map_err(|_| failed(io::Error::other("the thread ended at once")))?;
+        let bot_id =
+            started.recv().map_err(|_| failed(io::Error::other("the thread ended at once")))?;
         Ok(Self { address, bot_id, commands: Some(commands), thread: Some(thread) })
     }
 
@@ -207,8 +208,10 @@ impl Simulator {
     /// Invalidates a shard's session (op 9); one that is not resumable is forgotten.
     pub fn invalidate(&self, shard_id: u32, resumable: bool) {
         self.ask(move |hub| {
-            let found: Vec<_> =
-                hub.of_shard(shard_id).map(|session| (session.id.clone(), session.connection)).collect();
+            let found: Vec<_> = hub
+                .of_shard(shard_id)
+                .map(|session| (session.id.clone(), session.connection))
+                .collect();
             for (session_id, connection) in found {
                 if let Some(connection) = connection {
                     hub.invalid_session(connection, resumable);
@@ -222,7 +225,9 @@ impl Simulator {
 
     /// Closes a shard's connection with a close code.
     pub fn close(&self, shard_id: u32, code: u16) {
-        self.ask(move |hub| hub.control_shard(shard_id, || Control::Close(code, "Closed on command.")));
+        self.ask(move |hub| {
+            hub.control_shard(shard_id, || Control::Close(code, "Closed on command."))
+        });
     }
 
     /// Begins or ends an outage of a guild; false if there is none to begin or end.

@@ -79,11 +79,12 @@ impl Recording {
             let bad = |source| ReplayError::Line { path: path.to_owned(), line: index + 1, source };
             let payload: Payload<'_> = serde_json::from_str(&line).map_err(bad)?;
             if payload.op == 0 {
-                let (name, d) = payload
+                let name = payload
                     .t
-                    .zip(payload.d)
-                    .ok_or_else(|| bad(serde::de::Error::custom("a dispatch needs `t` and `d`")))?;
-                dispatches.push(Recorded { name: (*name).into(), payload: d.get().into() });
+                    .ok_or_else(|| bad(serde::de::Error::custom("a dispatch needs `t`")))?;
+                // `d` may be null, which is the same as absent here.
+                let d = payload.d.map_or("null", RawValue::get);
+                dispatches.push(Recorded { name: (*name).into(), payload: d.into() });
             }
         }
         Ok(Self { dispatches: dispatches.into() })
@@ -120,7 +121,12 @@ impl Recording {
         ready["shard"] = json!(wishes.shard);
         let mut session = Session::bare(id, wishes, &config, world.bot_id());
         session.push_raw("READY", &ready.to_string(), truth);
-        session.play(Playback { recording: self.clone(), place: 0, pace: config.replay_per_second, granted: 0.0 });
+        session.play(Playback {
+            recording: self.clone(),
+            place: 0,
+            pace: config.replay_per_second,
+            granted: 0.0,
+        });
         session
     }
 
@@ -177,7 +183,8 @@ impl Playback {
 
     /// Places still to be sent; the session's own READY and RESUMEDs stand for the recorded ones.
     fn rest(&self) -> impl Iterator<Item = usize> + '_ {
-        (self.place..self.recording.len())
-            .filter(|&place| !matches!(&*self.recording.dispatches[place].name, "READY" | "RESUMED"))
+        (self.place..self.recording.len()).filter(|&place| {
+            !matches!(&*self.recording.dispatches[place].name, "READY" | "RESUMED")
+        })
     }
 }

@@ -32,7 +32,9 @@ fn route(hub: &mut Hub, method: &Method, segments: &[&str], query: &str, body: &
         ("GET", ["gateway"]) => Reply::ok(json!({ "url": hub.gateway_url })),
         ("GET", ["gateway", "bot"]) => Reply::ok(gateway_bot(hub)),
         ("GET", ["users", "@me"]) => Reply::ok(own_user(hub)),
-        ("GET", ["applications", "@me"] | ["oauth2", "applications", "@me"]) => Reply::ok(application(hub)),
+        ("GET", ["applications", "@me"] | ["oauth2", "applications", "@me"]) => {
+            Reply::ok(application(hub))
+        }
         ("GET", ["guilds", guild_id]) => guild(hub, guild_id),
         ("GET", ["guilds", guild_id, "channels"]) => channels::of_guild(hub, guild_id),
         ("GET", ["channels", channel_id]) => channels::one(hub, channel_id),
@@ -84,7 +86,11 @@ fn application(hub: &Hub) -> Value {
 }
 
 fn guild(hub: &mut Hub, guild_id: &str) -> Reply {
-    let guild = guild_id.parse().ok().and_then(|id| hub.world.guild(id)).filter(|guild| guild.is_reachable());
+    let guild = guild_id
+        .parse()
+        .ok()
+        .and_then(|id| hub.world.guild(id))
+        .filter(|guild| guild.is_reachable());
     let Some(guild) = guild else {
         return Reply::error(StatusCode::NOT_FOUND, 10_004, "Unknown Guild");
     };

@@ -79,11 +79,16 @@ pub(super) fn change(scene: &mut Scene<'_>) {
     let now = scene.world.now;
     let guild_id = scene.guild_id;
     let Some(guild) = scene.world.guild(guild_id) else { return };
-    let role = any(scene.rng, guild.roles.values().filter(|role| role.id.0 != guild_id).map(|role| role.id));
+    let role = any(
+        scene.rng,
+        guild.roles.values().filter(|role| role.id.0 != guild_id).map(|role| role.id),
+    );
     let mut member = Member::clone(&person.member);
     match (scene.rng.random_range(0..5), role) {
         (0, _) => member.nick = scene.rng.random_bool(0.8).then(|| names::display_name(scene.rng)),
-        (1, _) => member.communication_disabled_until = Some(now.plus_seconds(600).truncated_to_ms()),
+        (1, _) => {
+            member.communication_disabled_until = Some(now.plus_seconds(600).truncated_to_ms())
+        }
         (2, _) => member.pending = false,
         (_, Some(role)) if member.roles.contains(&role) => {
             member.roles = member.roles.iter().copied().filter(|id| *id != role).collect();
@@ -97,7 +102,8 @@ pub(super) fn change(scene: &mut Scene<'_>) {
 }
 
 pub(super) fn change_user(scene: &mut Scene<'_>) {
-    let Some(person) = scene.person().filter(|person| person.user.id.0 != scene.world.bot_id()) else {
+    let Some(person) = scene.person().filter(|person| person.user.id.0 != scene.world.bot_id())
+    else {
         return;
     };
     let mut user = User::clone(&person.user);
@@ -109,7 +115,9 @@ pub(super) fn change_user(scene: &mut Scene<'_>) {
     let user = Arc::new(user);
     scene.world.put_user(Arc::clone(&user));
     for guild_id in shared_guilds(scene, user.id.0) {
-        if let Some(member) = scene.world.guild(guild_id).and_then(|guild| guild.member(user.id.0).cloned()) {
+        if let Some(member) =
+            scene.world.guild(guild_id).and_then(|guild| guild.member(user.id.0).cloned())
+        {
             scene.emit(Event::MemberUpdate(guild_id, Person { user: Arc::clone(&user), member }));
         }
     }
