@@ -158,6 +158,10 @@ pub(super) fn leave(scene: &mut Scene<'_>) {
 
 /// The reachable guilds made so far that a user is in.
 fn shared_guilds(scene: &Scene<'_>, user_id: u64) -> Vec<u64> {
+    // Most people are in one guild; looking through all of them would cost more than everything else.
+    if !scene.world.may_share(user_id) {
+        return vec![scene.guild_id];
+    }
     scene
         .world
         .made_guilds()
