@@ -5,51 +5,57 @@
 #![expect(
     clippy::print_stdout,
     clippy::print_stderr,
-    reason = "URLs are the result, counts and refusals are for the person at the terminal"
+    reason = "URLs are the result, counts are for the person at the terminal"
 )]
 
 use std::{
-    error::Error as _, io::Write, net::SocketAddr, path::PathBuf, process::ExitCode, time::Duration,
+    io::{Write, stdin, stdout},
+    net::SocketAddr,
+    path::PathBuf,
+    time::Duration,
 };
 
 use clap::Args;
-use tokio::signal::unix::{SignalKind, signal};
+use dsqlstate::simulator::{Simulator, SimulatorConfig, SimulatorError, SimulatorStats, control};
 
-use crate::simulator::{Simulator, SimulatorConfig, SimulatorError, SimulatorStats};
+use super::{CliError, block_on, signals::Signals};
 
 /// How often a line of counts is written.
 const REPORT_EVERY: Duration = Duration::from_secs(5);
 
 /// A stand-in for Discord's gateway and REST API.
 #[derive(Args, Clone, Debug)]
-pub struct SimulateArgs {
+pub(crate) struct SimulateArgs {
     /// Address for gateway and REST; port 0 takes a free one.
     #[arg(long, default_value = "127.0.0.1:7000")]
-    pub listen: SocketAddr,
+    listen: SocketAddr,
     /// Number of guilds.
     #[arg(long, default_value_t = 100)]
-    pub guilds: u32,
+    guilds: u32,
     /// Shard count that GET /gateway/bot recommends.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
-    pub shards: u32,
+    shards: u32,
     /// The same seed gives the same guilds and the same events.
     #[arg(long, default_value_t = 1)]
-    pub seed: u64,
+    seed: u64,
     /// Live events per second.
     #[arg(long, default_value_t = 0.0, value_name = "EVENTS_PER_S", value_parser = rate)]
-    pub rate: f64,
+    rate: f64,
     /// Token that clients must send; any that is not empty if left out.
     #[arg(long)]
-    pub token: Option<String>,
+    token: Option<String>,
     /// Identifies per 5 seconds that GET /gateway/bot allows.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
-    pub max_concurrency: u32,
+    max_concurrency: u32,
     /// Send this recording, one gateway payload per line, instead of a made-up world.
     #[arg(long, value_name = "FILE")]
-    pub replay: Option<PathBuf>,
+    replay: Option<PathBuf>,
     /// Recorded payloads per second; as fast as the client reads if left out.
     #[arg(long, value_name = "N", requires = "replay", value_parser = rate)]
-    pub replay_rate: Option<f64>,
+    replay_rate: Option<f64>,
+    /// Read commands from standard input and answer each with a line of JSON, until the input ends.
+    #[arg(long)]
+    control: bool,
 }
 
 impl SimulateArgs {
@@ -76,51 +82,43 @@ fn rate(text: &str) -> Result<f64, String> {
     }
 }
 
-/// Runs the simulator until SIGINT or SIGTERM.
-///
-/// Exit codes: 0 stopped, 1 it cannot listen, 2 the recording is not one.
-pub async fn simulate(args: SimulateArgs) -> ExitCode {
-    let simulator = match Simulator::start(args.into_config()) {
-        Ok(simulator) => simulator,
-        Err(error) => return refuse(&error),
-    };
+/// Runs the simulator until SIGINT, SIGTERM or, with `--control`, the end of its input.
+pub(crate) fn run(args: SimulateArgs) -> Result<(), CliError> {
+    let control = args.control;
+    let simulator = Simulator::start(args.into_config()).map_err(start_error)?;
+    if control {
+        // The terminal's Ctrl-C is for whoever runs this as a child; its input ends with them.
+        return block_on(async {
+            let _signals = Signals::new().map_err(CliError::failed)?;
+            control::serve(&simulator, stdin().lock(), stdout()).map_err(CliError::failed)
+        })?;
+    }
     print_urls(&simulator);
-    let (Ok(mut interrupt), Ok(mut terminate)) =
-        (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
-    else {
-        tracing::error!("the signal handlers cannot be installed");
-        return ExitCode::FAILURE;
-    };
-    let mut report = tokio::time::interval(REPORT_EVERY);
-    report.tick().await;
+    block_on(report(&simulator))?
+}
+
+async fn report(simulator: &Simulator) -> Result<(), CliError> {
+    let mut signals = Signals::new().map_err(CliError::failed)?;
+    let mut interval = tokio::time::interval(REPORT_EVERY);
+    interval.tick().await;
     let mut before = simulator.stats();
     loop {
         tokio::select! {
-            _ = report.tick() => {
+            _ = interval.tick() => {
                 let now = simulator.stats();
                 print_stats(&before, &now);
                 before = now;
             }
-            _ = interrupt.recv() => break,
-            _ = terminate.recv() => break,
+            _ = signals.next() => return Ok(()),
         }
     }
-    simulator.stop();
-    ExitCode::SUCCESS
 }
 
-fn refuse(error: &SimulatorError) -> ExitCode {
-    // The cause names file and line, or what the system said; one line is enough for both.
-    let mut line = error.to_string();
-    let mut cause = error.source();
-    while let Some(next) = cause {
-        line = format!("{line}: {next}");
-        cause = next.source();
-    }
-    eprintln!("{line}");
+/// A recording that is none is wrong usage.
+fn start_error(error: SimulatorError) -> CliError {
     match error {
-        SimulatorError::Replay(_) => ExitCode::from(2),
-        SimulatorError::Listen { .. } => ExitCode::FAILURE,
+        SimulatorError::Replay(_) => CliError::Usage(Box::new(error)),
+        SimulatorError::Listen { .. } => CliError::failed(error),
     }
 }
 
@@ -128,7 +126,7 @@ fn print_urls(simulator: &Simulator) {
     println!("gateway_url = \"{}\"", simulator.gateway_url());
     println!("api_url = \"{}\"", simulator.api_url());
     // Whoever waits for the lines through a pipe must get them now; a closed pipe is no reason to end.
-    let _ = std::io::stdout().flush();
+    let _ = stdout().flush();
 }
 
 fn print_stats(before: &SimulatorStats, now: &SimulatorStats) {
