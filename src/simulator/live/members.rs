@@ -17,6 +17,10 @@ use crate::simulator::{
 pub(super) fn presence(scene: &mut Scene<'_>) {
     let Some(person) = scene.person() else { return };
     let user_id = person.member.user_id;
+    // The bot is in every guild: its presence would drown everyone else's.
+    if user_id == scene.world.bot_id() {
+        return;
+    }
     let now = scene.world.now;
     let offline = scene.rng.random_bool(0.3);
     let presence = Arc::new(if offline {
