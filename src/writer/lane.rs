@@ -65,8 +65,9 @@ impl Lane {
     pub fn fold(&mut self, row: Row) -> Growth {
         let table = self.table;
         // A row told after its set was replaced belongs to the set.
-        for (scope, present) in &mut self.sets {
-            if scope.contains(&row.key) {
+        let [guild_id, channel_id, _] = row.key;
+        for scope in [Scope::guild(guild_id), Scope::channel(guild_id, channel_id)] {
+            if let Some(present) = self.sets.get_mut(&scope) {
                 present.keys.push(row.key);
             }
         }
