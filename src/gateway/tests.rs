@@ -422,7 +422,7 @@ async fn a_fatal_code_is_reported_and_never_tried_again() {
     assert!(failure.to_string().contains("Privileged Gateway Intents"));
     assert_eq!(rig.status().await.state, ShardState::Failed);
     assert_eq!(rig.shard.send(STOP).await.unwrap(), None);
-    assert_eq!(rig.gateway.waiting(), 0);
+    assert_eq!(rig.gateway.waiting().await, 0);
 }
 
 #[actix::test]
@@ -430,6 +430,35 @@ async fn a_gateway_url_that_is_none_fails_and_ends_the_actor() {
     let mut rig = Rig::with(|options| options.gateway_url = "127.0.0.1".to_owned()).await;
     let ShardEvent::Failed(failure) = rig.event().await else { panic!("it must fail") };
     assert!(failure.to_string().contains("[discord] gateway_url"));
+}
+
+#[actix::test]
+async fn a_panic_in_the_task_ends_the_actor() {
+    // Without partitions the first event has nowhere to go.
+    let mut rig = Rig::with(|options| options.partitions.clear()).await;
+    let mut peer = rig.gateway.accept(CALM_MS).await;
+    peer.begin("one", &rig.gateway.url).await;
+    peer.send(&event(2, 1, 10));
+    let gone = async {
+        while rig.shard.send(QueryStatus).await.is_ok() {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(PATIENCE, gone).await.expect("the actor ends");
+}
+
+#[actix::test]
+async fn a_writer_replaced_during_a_stop_does_not_prevent_it() {
+    let (rig, mut peer) = Rig::ready().await;
+    rig.hold(true).await;
+    peer.send(&event(2, guilds()[0], 10));
+    rig.ledger.until_sequence(2).await;
+    let stopping = actix::spawn(rig.shard.send(STOP));
+    assert_eq!(peer.closed().await, Some(4000));
+    let (_replacement, handle) = writer(0, &rig.ledger, 64);
+    rig.shard.send(ReplacePartition { partition: 0, handle }).await.unwrap();
+    let point = stopping.await.unwrap().unwrap().expect("a session");
+    assert_eq!(point.sequence, 1);
 }
 
 #[actix::test]
@@ -553,7 +582,7 @@ async fn a_stalled_writer_costs_bounded_memory_and_no_event() {
     assert!(started.elapsed() >= Duration::from_millis(150));
     assert!(peer.heartbeats.load(Ordering::SeqCst) > 0);
     assert_eq!((rig.counters.zombies.get(), rig.counters.stalls.get()), (0, 1));
-    assert_eq!(rig.gateway.waiting(), 0, "it must not come back before the outbox is empty");
+    assert_eq!(rig.gateway.waiting().await, 0, "it must not come back before the outbox is empty");
 
     rig.hold(false).await;
     let mut peer = rig.gateway.accept(CALM_MS).await;

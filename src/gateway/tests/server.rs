@@ -60,9 +60,14 @@ impl Gateway {
         }
     }
 
-    /// Connections that nobody accepted yet.
-    pub(super) fn waiting(&mut self) -> usize {
-        std::iter::from_fn(|| self.connections.try_recv().ok()).count()
+    /// Connections that nobody accepted yet, without those that twilight began and gave up.
+    pub(super) async fn waiting(&mut self) -> usize {
+        let mut waiting = 0;
+        while let Ok(socket) = self.connections.try_recv() {
+            let accepted = timeout(PATIENCE, ServerBuilder::new().accept(socket)).await;
+            waiting += usize::from(accepted.expect("a handshake or an end").is_ok());
+        }
+        waiting
     }
 }
 
