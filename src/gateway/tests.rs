@@ -5,11 +5,11 @@
 mod server;
 
 use std::{
-    sync::{Arc, Mutex, atomic::Ordering},
+    sync::{Arc, Mutex},
     time::{Duration, Instant},
 };
 
-use actix::{Actor, Addr, Context, Handler, Message, Recipient};
+use actix::{Actor, Addr, AsyncContext, Context, Handler, Message, Recipient};
 use tokio::{
     sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc},
     time::timeout,
@@ -37,6 +37,8 @@ const STOP: StopShard = StopShard { deadline: Duration::from_secs(5) };
 /// A writer that commits at once, or not before it is told to.
 struct Writer {
     partition: usize,
+    /// Its own handle, for the price of a frame.
+    handle: PartitionHandle,
     ledger: Ledger,
     holding: bool,
     held: Vec<(Recipient<Committed>, u64, OwnedSemaphorePermit)>,
@@ -51,6 +53,10 @@ impl Handler<ApplyFrames> for Writer {
 
     fn handle(&mut self, apply: ApplyFrames, _: &mut Self::Context) {
         let last = apply.frames.last().expect("a message has frames").position;
+        let costs = apply.frames.iter().map(|frame| self.handle.cost(frame.text.len()) as usize);
+        assert_eq!(apply.credit.num_permits(), costs.sum(), "every frame is paid for");
+        let share = self.handle.total_credits as usize / 4;
+        assert!(apply.frames.len() == 1 || apply.credit.num_permits() <= share);
         self.held.push((apply.ack, last, apply.credit));
         self.ledger.record(self.partition, &apply.session, apply.frames);
         if !self.holding {
@@ -163,13 +169,17 @@ struct Rig {
 
 fn writer(partition: usize, ledger: &Ledger, credits: u32) -> (Addr<Writer>, PartitionHandle) {
     let ledger = ledger.clone();
-    let writer = Writer { partition, ledger, holding: false, held: Vec::new() }.start();
-    let handle = PartitionHandle {
-        writer: writer.clone().recipient(),
-        credits: Arc::new(Semaphore::new(credits as usize)),
-        total_credits: credits,
-    };
-    (writer, handle)
+    let mut handle = None;
+    let writer = Writer::create(|ctx| {
+        let created = PartitionHandle {
+            writer: ctx.address().recipient(),
+            credits: Arc::new(Semaphore::new(credits as usize)),
+            total_credits: credits,
+        };
+        handle = Some(created.clone());
+        Writer { partition, handle: created, ledger, holding: false, held: Vec::new() }
+    });
+    (writer, handle.expect("made with the actor"))
 }
 
 fn millis(min: u64, max: u64) -> WaitRange {
@@ -322,6 +332,25 @@ async fn a_lost_connection_resumes_with_the_received_sequence() {
     rig.checkpoint(4).await;
     assert!(rig.ledger.entries().iter().all(|entry| entry.generation == 1));
     assert_eq!(rig.counters.resumes.get(), 1);
+}
+
+#[actix::test]
+async fn heartbeats_carry_the_received_sequence_whatever_is_committed() {
+    let mut rig = Rig::start().await;
+    let mut peer = rig.gateway.accept(50).await;
+    peer.begin("one", &rig.gateway.url).await;
+    rig.checkpoint(1).await;
+    rig.hold(true).await;
+    peer.send(&event(2, 1, 10));
+    let beats = async { while peer.heartbeats.recv().await.expect("a heartbeat") != 2 {} };
+    timeout(PATIENCE, beats).await.expect("a heartbeat with the received sequence");
+    assert_eq!(rig.status().await.committed_sequence, Some(1));
+    let acknowledged = async {
+        while rig.status().await.latency.is_none() {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(PATIENCE, acknowledged).await.expect("a measured heartbeat");
 }
 
 fn resume_point(url: &str, sequence: u64) -> ResumePoint {
@@ -580,7 +609,6 @@ async fn a_stalled_writer_costs_bounded_memory_and_no_event() {
     // It reads no further than the backlog, and lets go with a resumable code: no zombie.
     assert_eq!(peer.closed().await, Some(4000));
     assert!(started.elapsed() >= Duration::from_millis(150));
-    assert!(peer.heartbeats.load(Ordering::SeqCst) > 0);
     assert_eq!((rig.counters.zombies.get(), rig.counters.stalls.get()), (0, 1));
     assert_eq!(rig.gateway.waiting().await, 0, "it must not come back before the outbox is empty");
 

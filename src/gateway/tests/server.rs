@@ -2,13 +2,7 @@
 //!
 //! **Invariant:** heartbeats are answered whatever the test does; everything else is the test's.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
@@ -81,7 +75,8 @@ impl Drop for Gateway {
 pub(super) struct Peer {
     incoming: mpsc::UnboundedReceiver<Incoming>,
     outgoing: mpsc::UnboundedSender<Message>,
-    pub(super) heartbeats: Arc<AtomicU64>,
+    /// The sequence of each heartbeat.
+    pub(super) heartbeats: mpsc::UnboundedReceiver<Value>,
     tasks: [JoinHandle<()>; 2],
 }
 
@@ -96,9 +91,8 @@ impl Peer {
         let (mut sink, mut stream) = websocket.split();
         let (outgoing, mut queue) = mpsc::unbounded_channel::<Message>();
         let (received, incoming) = mpsc::unbounded_channel();
-        let heartbeats = Arc::new(AtomicU64::new(0));
+        let (beat, heartbeats) = mpsc::unbounded_channel();
 
-        let counted = Arc::clone(&heartbeats);
         let acknowledge = outgoing.clone();
         let closing = Arc::new(tokio::sync::Notify::new());
         let closed = Arc::clone(&closing);
@@ -110,7 +104,7 @@ impl Peer {
                 } else if let Some(text) = message.as_text() {
                     let payload: Value = serde_json::from_str(text).unwrap();
                     if payload["op"] == 1 {
-                        counted.fetch_add(1, Ordering::SeqCst);
+                        let _ = beat.send(payload["d"].clone());
                         let _ = acknowledge.send(Message::text(r#"{"op":11}"#));
                     } else {
                         let _ = received.send(Incoming::Payload(payload));
