@@ -54,7 +54,7 @@ impl Handler<ApplyFrames> for Writer {
     fn handle(&mut self, apply: ApplyFrames, _: &mut Self::Context) {
         let last = apply.frames.last().expect("a message has frames").position;
         let costs = apply.frames.iter().map(|frame| self.handle.cost(frame.text.len()) as usize);
-        assert_eq!(apply.credit.num_permits(), costs.sum(), "every frame is paid for");
+        assert_eq!(apply.credit.num_permits(), costs.sum::<usize>(), "every frame is paid for");
         let share = self.handle.total_credits as usize / 4;
         assert!(apply.frames.len() == 1 || apply.credit.num_permits() <= share);
         self.held.push((apply.ack, last, apply.credit));
