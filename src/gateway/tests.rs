@@ -610,7 +610,13 @@ async fn a_stalled_writer_costs_bounded_memory_and_no_event() {
     assert_eq!(peer.closed().await, Some(4000));
     assert!(started.elapsed() >= Duration::from_millis(150));
     assert_eq!((rig.counters.zombies.get(), rig.counters.stalls.get()), (0, 1));
-    assert_eq!(rig.gateway.waiting().await, 0, "it must not come back before the outbox is empty");
+    let draining = async {
+        while rig.status().await.state != ShardState::Draining {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(PATIENCE, draining).await.expect("it comes back only with an empty outbox");
+    assert_eq!(rig.gateway.waiting().await, 0);
 
     rig.hold(false).await;
     let mut peer = rig.gateway.accept(CALM_MS).await;
