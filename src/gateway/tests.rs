@@ -10,13 +10,14 @@ use std::{
 };
 
 use actix::{Actor, Addr, AsyncContext, Context, Handler, Message, Recipient};
+use futures_util::SinkExt;
 use tokio::{
     sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc},
     time::timeout,
 };
 use twilight_model::gateway::Intents;
 
-use self::server::{Gateway, PATIENCE, Peer, event, ready, resumed};
+use self::server::{Gateway, PATIENCE, Peer, event, hello, ready, resumed};
 use super::{
     counters::ShardCounters,
     identify_queue::{IdentifyLimit, IdentifyQueue},
@@ -668,6 +669,17 @@ async fn a_silent_connection_is_dropped() {
     let mut peer = rig.gateway.accept(CALM_MS).await;
     peer.expect(2).await;
     drop(silent);
+}
+
+#[actix::test]
+async fn unanswered_heartbeats_end_the_connection_and_keep_the_session() {
+    let (mut rig, peer) = Rig::ready().await;
+    drop(peer);
+    let mut deaf = rig.gateway.accept_silently().await;
+    deaf.send(hello(40)).await.unwrap();
+    let mut peer = rig.gateway.accept(CALM_MS).await;
+    assert_eq!(peer.expect(6).await["seq"], 1);
+    assert_eq!(rig.counters.zombies.get(), 1);
 }
 
 #[actix::test]

@@ -5,7 +5,7 @@
 use std::{sync::Arc, time::Duration};
 
 use futures_util::{SinkExt, StreamExt};
-use serde_json::{Value, json};
+use serde_json::Value;
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::mpsc,
@@ -130,7 +130,7 @@ impl Peer {
             let _ = sink.close().await;
         });
         let peer = Self { incoming, outgoing, heartbeats, tasks: [reading, writing] };
-        peer.send(&json!({"t": null, "s": null, "op": 10, "d": {"heartbeat_interval": heartbeat_interval_ms}}).to_string());
+        let _ = peer.outgoing.send(hello(heartbeat_interval_ms));
         peer
     }
 
@@ -173,6 +173,12 @@ impl Drop for Peer {
     fn drop(&mut self) {
         self.tasks.iter().for_each(JoinHandle::abort);
     }
+}
+
+pub(super) fn hello(heartbeat_interval_ms: u64) -> Message {
+    Message::text(format!(
+        r#"{{"t":null,"s":null,"op":10,"d":{{"heartbeat_interval":{heartbeat_interval_ms}}}}}"#
+    ))
 }
 
 pub(super) fn ready(session_id: &str, resume_url: &str) -> String {
