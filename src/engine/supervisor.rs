@@ -244,8 +244,7 @@ impl Handler<ShardReport> for Supervisor {
                     self.save_checkpoints(ctx);
                 }
             }
-            ShardEvent::Ready { session, guilds } => {
-                tracing::info!(shard = report.shard.shard_id, guilds, "ready");
+            ShardEvent::Ready { session, .. } => {
                 if let Some(place) = self.shards.get_mut(&report.shard) {
                     place.last_generation = place.last_generation.max(session.generation);
                 }
