@@ -12,11 +12,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::id::GuildId;
-
-/// Begins the nonce of every request for a complete list. Only chunks that carry it prove that a
-/// member who is not listed has left; an embedder's own requests (prefix searches) do not.
-pub const FULL_LIST_NONCE_PREFIX: &str = "full-";
+use crate::{id::GuildId, writer::member_lists::FULL_LIST_NONCE_PREFIX};
 
 /// Guilds asked for and not yet complete.
 const IN_FLIGHT: usize = 8;
