@@ -1,0 +1,4 @@
+//! The engine between a simulated Discord and a real PostgreSQL: whatever happens on either side,
+//! the tables end up as the simulator's truth has them.
+
+mod load;
