@@ -8,11 +8,13 @@
 
 mod config;
 mod connection;
+pub mod control;
 mod event;
 mod gateway;
 mod hub;
 mod live;
 mod model;
+pub mod remote;
 mod replay;
 mod rest;
 mod server;
@@ -186,6 +188,18 @@ impl Simulator {
     #[must_use]
     pub fn is_idle(&self) -> bool {
         self.ask(|hub| hub.is_idle())
+    }
+
+    /// Leaves requests for member lists (op 8) unanswered, or answers them again: with the live events
+    /// paused, nothing more is dispatched then.
+    pub fn hush(&self, is_hushed: bool) {
+        self.ask(move |hub| hub.is_hushed = is_hushed);
+    }
+
+    /// The last sequence of each shard, if everything was handed to sockets.
+    #[must_use]
+    pub fn settled(&self) -> Option<BTreeMap<u32, u64>> {
+        self.ask(|hub| hub.is_idle().then(|| hub.sequences()))
     }
 
     /// Ends every TCP connection without a close frame.

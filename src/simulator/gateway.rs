@@ -233,7 +233,9 @@ impl Hub {
         if !request.is_allowed(session.wishes.intents) {
             return Err(DISALLOWED_INTENTS);
         }
-        session.request_members(request, now, &mut self.truth);
+        if !self.is_hushed {
+            session.request_members(request, now, &mut self.truth);
+        }
         Ok(())
     }
 

@@ -60,6 +60,7 @@ pub(super) struct Hub {
     pub(super) refuses_connections: bool,
     live: Live,
     paused: bool,
+    pub(super) is_hushed: bool,
     events_per_second: f64,
     credit: f64,
     duplicates: u64,
@@ -90,6 +91,7 @@ impl Hub {
             stalled_shards: HashSet::new(),
             refuses_connections: false,
             paused: false,
+            is_hushed: false,
             credit: 0.0,
             duplicates: 0,
             next_connection: 0,
@@ -247,6 +249,11 @@ impl Hub {
     /// Stops live events and tells the last sequence per shard.
     pub(super) fn pause(&mut self) -> BTreeMap<u32, u64> {
         self.paused = true;
+        self.sequences()
+    }
+
+    /// The last sequence per shard.
+    pub(super) fn sequences(&self) -> BTreeMap<u32, u64> {
         self.sessions
             .values()
             .map(|session| (session.wishes.shard[0], session.log.last_sequence()))

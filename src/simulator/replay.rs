@@ -79,11 +79,12 @@ impl Recording {
             let bad = |source| ReplayError::Line { path: path.to_owned(), line: index + 1, source };
             let payload: Payload<'_> = serde_json::from_str(&line).map_err(bad)?;
             if payload.op == 0 {
-                let (name, d) = payload
+                let name = payload
                     .t
-                    .zip(payload.d)
-                    .ok_or_else(|| bad(serde::de::Error::custom("a dispatch needs `t` and `d`")))?;
-                dispatches.push(Recorded { name: (*name).into(), payload: d.get().into() });
+                    .ok_or_else(|| bad(serde::de::Error::custom("a dispatch needs `t`")))?;
+                // `d` may be null, which is the same as absent here.
+                let d = payload.d.map_or("null", RawValue::get);
+                dispatches.push(Recorded { name: (*name).into(), payload: d.into() });
             }
         }
         Ok(Self { dispatches: dispatches.into() })

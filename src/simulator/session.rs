@@ -211,10 +211,12 @@ impl Session {
                 FULL_LIST_EVERY.saturating_sub(now.saturating_duration_since(last))
             });
             if !wait.is_zero() {
-                let payload = json!({
-                    "opcode": 8, "retry_after": wait.as_secs_f64(),
-                    "meta": { "guild_id": Snowflake(request.guild_id), "nonce": request.nonce },
-                });
+                let mut meta = json!({ "guild_id": Snowflake(request.guild_id) });
+                if let Some(nonce) = &request.nonce {
+                    meta["nonce"] = (**nonce).into();
+                }
+                let payload =
+                    json!({ "opcode": 8, "retry_after": wait.as_secs_f64(), "meta": meta });
                 let limited = Event::Other {
                     name: "RATE_LIMITED".into(),
                     guild_id: None,

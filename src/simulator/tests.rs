@@ -6,6 +6,7 @@ mod fold;
 mod limits;
 mod payloads;
 mod replays;
+mod rest;
 mod sessions;
 
 use super::{Simulator, SimulatorConfig};

@@ -230,6 +230,11 @@ impl World {
         self.users.get(&id)
     }
 
+    /// Whether a user may be in more than one guild.
+    pub(crate) fn may_share(&self, user_id: u64) -> bool {
+        user_number(user_id) <= self.plan.shared_users
+    }
+
     /// Adds or replaces a user.
     pub(crate) fn put_user(&mut self, user: Arc<User>) {
         self.users.insert(user.id.0, user);

@@ -17,6 +17,10 @@ use crate::simulator::{
 pub(super) fn presence(scene: &mut Scene<'_>) {
     let Some(person) = scene.person() else { return };
     let user_id = person.member.user_id;
+    // The bot is in every guild: its presence would drown everyone else's.
+    if user_id == scene.world.bot_id() {
+        return;
+    }
     let now = scene.world.now;
     let offline = scene.rng.random_bool(0.3);
     let presence = Arc::new(if offline {
@@ -158,6 +162,10 @@ pub(super) fn leave(scene: &mut Scene<'_>) {
 
 /// The reachable guilds made so far that a user is in.
 fn shared_guilds(scene: &Scene<'_>, user_id: u64) -> Vec<u64> {
+    // Most people are in one guild; looking through all of them would cost more than everything else.
+    if !scene.world.may_share(user_id) {
+        return vec![scene.guild_id];
+    }
     scene
         .world
         .made_guilds()
