@@ -15,7 +15,7 @@ pub enum Change {
     Row(&'static Table, Row),
     /// The rows of a scope are exactly these; others are gone.
     Set(ReplacedSet),
-    /// A role is gone, and with it from members and overwrites.
+    /// A role is gone, and with it from members. Overwrites that name it stay, as at Discord.
     RoleGone(RoleGone),
     /// A shard has a new session and sees these guilds.
     SessionStart(SessionStart),

@@ -130,18 +130,6 @@ impl Lane {
         }
     }
 
-    /// Marks every unflushed row for which `picks` holds as gone.
-    pub fn bury(&mut self, guild_id: i64, at_us: i64, picks: impl Fn(&Key) -> bool) {
-        let Some(tombstone) = self.table.only(Merge::Tombstone) else { return };
-        let (low, high) = Scope::guild(guild_id).bounds();
-        for (_, rounds) in self.rows.range_mut(low..=high).filter(|(key, _)| picks(key)) {
-            let last = rounds.later.last_mut().unwrap_or(&mut rounds.first);
-            if last.get(self.table, tombstone).is_none() {
-                last.tell(self.table, tombstone, &timestamp(at_us));
-            }
-        }
-    }
-
     /// The rows with their rounds, sorted by key, and the sets.
     #[must_use]
     pub fn into_parts(self) -> (Vec<(usize, Row)>, Vec<ReplacedSet>) {
