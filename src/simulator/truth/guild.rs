@@ -74,7 +74,8 @@ impl GuildTold {
         self.in_outage = false;
         self.replace_roles(&snapshot.roles);
         let present: BTreeSet<u64> = snapshot.channels.iter().map(|channel| channel.id.0).collect();
-        for (id, told) in &mut self.channels {
+        // Archived threads are never listed, so a thread that is missing may still be there.
+        for (id, told) in self.channels.iter_mut().filter(|(_, told)| !told.channel.is_thread()) {
             told.gone |= !present.contains(id);
         }
         for channel in &snapshot.channels {
