@@ -66,7 +66,7 @@ async fn unknown_and_broken_events_are_kept_and_nothing_waits_for_them() {
         ("MESSAGE_CREATE", "[]".to_owned(), "undecodable"),
         ("MESSAGE_DELETE", "{}".to_owned(), "undecodable"),
         ("GUILD_MEMBERS_CHUNK", r#"{"nonce":"full-"}"#.to_owned(), "undecodable"),
-        ("GUILD_CREATE", r#"{"id":"1"#.to_owned(), "undecodable"),
+        ("CHANNEL_CREATE", r#"{"id":"1"#.to_owned(), "undecodable"),
     ];
     for (event, payload, _) in &events {
         lab.simulator.send_raw(0, event, payload);

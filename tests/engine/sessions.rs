@@ -113,6 +113,7 @@ async fn a_session_that_discord_ends_is_replaced_while_running() {
     let lab = Lab::new().await;
     let engine = lab.loaded().await;
     lab.traffic(500).await;
+    lab.settled(&engine).await;
     lab.simulator.invalidate(0, false);
     lab.simulator.close(1, 4009);
     eventually("both shards have a new session", async || {

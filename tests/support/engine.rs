@@ -119,18 +119,26 @@ impl Lab {
     }
 
     async fn until(&self, engines: &[&Engine], what: &str, also: impl Fn(&ShardStatus) -> bool) {
-        eventually(what, async || {
-            let mut shards = 0;
-            let mut settled = true;
+        let began = Instant::now();
+        loop {
+            let mut shards = Vec::new();
+            let mut expected = 0;
             for engine in engines {
                 let status = status(engine).await;
-                shards += status.shards.len();
-                settled &= status.shards.len() == status.expected_shards;
-                settled &= status.shards.iter().all(|shard| self.is_settled(shard) && also(shard));
+                expected += status.expected_shards;
+                shards.extend(status.shards);
             }
-            (settled && shards > 0 && self.simulator.is_idle()).then_some(())
-        })
-        .await;
+            let settled = shards.iter().all(|shard| self.is_settled(shard) && also(shard));
+            if settled && shards.len() == expected && self.simulator.is_idle() {
+                return;
+            }
+            let stats = self.simulator.stats();
+            assert!(
+                began.elapsed() < PATIENCE,
+                "this did not happen in time: {what}: {shards:#?}\n{stats:#?}"
+            );
+            tokio::time::sleep(LOOK).await;
+        }
     }
 
     fn is_settled(&self, shard: &ShardStatus) -> bool {
