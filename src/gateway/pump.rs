@@ -13,7 +13,7 @@ use std::{
 use actix::Recipient;
 use rand::{Rng, SeedableRng, rngs::SmallRng};
 use tokio::sync::{mpsc, oneshot};
-use tracing::{debug, error, info, warn};
+use tracing::{debug, info, warn};
 use twilight_gateway::{
     Message,
     error::{ReceiveMessageError, ReceiveMessageErrorType},
@@ -339,7 +339,7 @@ impl Pump {
                 self.connect(Wait::For(after))
             }
             Decision::Fatal(failure) => {
-                error!(shard = self.key.shard_id, "{failure}");
+                // Whoever runs the engine says so, once.
                 self.reporter.event(ShardEvent::Failed(failure));
                 self.connect(Wait::Forever)
             }
