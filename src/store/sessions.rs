@@ -85,14 +85,19 @@ pub(super) async fn derive_guild_states(
     transaction.execute(sql, &[&guilds]).await.map(|_| ())
 }
 
-/// Takes a deleted role from members that are in the table.
+/// Takes a deleted role from members and overwrites that are in the tables.
 pub(super) async fn remove_role(
     transaction: &Transaction<'_>,
     role: &RoleGone,
 ) -> Result<(), Error> {
-    let sql = "update discord.members set roles = array_remove(roles, $2), updated_at = $3 \
-                where guild_id = $1 and roles @> array[$2::bigint]";
-    transaction.execute(sql, &[&role.guild_id, &role.role_id, &time(role.at_us)]).await.map(|_| ())
+    let members = "update discord.members set roles = array_remove(roles, $2), updated_at = $3 \
+                    where guild_id = $1 and roles @> array[$2::bigint]";
+    let overwrites = "update discord.permission_overwrites set deleted_at = $3, updated_at = $3 \
+                       where guild_id = $1 and id = $2 and deleted_at is null";
+    for sql in [members, overwrites] {
+        transaction.execute(sql, &[&role.guild_id, &role.role_id, &time(role.at_us)]).await?;
+    }
+    Ok(())
 }
 
 /// Keeps rejected events; one that is replayed is kept once.

@@ -15,7 +15,7 @@ pub enum Change {
     Row(&'static Table, Row),
     /// The rows of a scope are exactly these; others are gone.
     Set(ReplacedSet),
-    /// A role is gone, and with it from members. Overwrites that name it stay, as at Discord.
+    /// A role is gone, and with it from members and overwrites.
     RoleGone(RoleGone),
     /// A shard has a new session and sees these guilds.
     SessionStart(SessionStart),
@@ -58,12 +58,6 @@ impl Scope {
     #[must_use]
     pub fn channel(guild_id: i64, channel_id: i64) -> Self {
         Self { values: [guild_id, channel_id], len: 2 }
-    }
-
-    /// Whether a key lies in the scope.
-    #[must_use]
-    pub fn contains(&self, key: &Key) -> bool {
-        key[..self.len] == self.values[..self.len]
     }
 
     /// Whether every key of `inner` lies in this scope.

@@ -16,6 +16,7 @@ use crate::{
     table::{
         Change, Row, Table,
         change::{RejectedEvent, RoleGone, SessionStart},
+        channels::PERMISSION_OVERWRITES,
         members::{self, MEMBERS},
     },
 };
@@ -103,6 +104,8 @@ impl Batch {
             }
             Change::RoleGone(role) => {
                 self.lane(&MEMBERS).strip(role.guild_id, members::ROLES, role.role_id);
+                let is_role = |key: &[i64; 3]| key[2] == role.role_id;
+                self.lane(&PERMISSION_OVERWRITES).bury(role.guild_id, role.at_us, is_role);
                 self.roles_gone.push(role);
             }
             Change::SessionStart(start) => self.sessions.push(start),

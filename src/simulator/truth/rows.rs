@@ -197,7 +197,9 @@ fn channel_row(guild_id: u64, told: &ChannelTold) -> TruthRow {
 }
 
 fn overwrite_rows(guild_id: u64, told: &ChannelTold) -> impl Iterator<Item = TruthRow> + '_ {
-    let present = told.channel.overwrites().iter().map(|overwrite| (overwrite, told.gone));
+    let present = told.channel.overwrites().iter().map(|overwrite| {
+        (overwrite, told.gone || told.stripped_overwrites.contains(&overwrite.id.0))
+    });
     let removed = told.removed_overwrites.iter().map(|overwrite| (overwrite, true));
     let mut all: Vec<(&Overwrite, bool)> = present.chain(removed).collect();
     all.sort_unstable_by_key(|(overwrite, _)| overwrite.id);
