@@ -4,4 +4,6 @@
 
 mod command_line;
 mod conformance;
+mod embed;
+mod engine;
 mod support;
