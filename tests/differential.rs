@@ -20,7 +20,7 @@ use self::{compare::Tables, exceptions::EXCEPTIONS, facts::Facts, recording::Rec
 /// Worlds that are recorded.
 const SEEDS: [u64; 3] = [1, 2, 3];
 /// Live events of each.
-const LIVE_EVENTS: u64 = 3_000;
+const LIVE_EVENTS: u64 = 6_000;
 
 #[actix::test]
 async fn every_field_that_twilights_cache_shares_is_equal() {

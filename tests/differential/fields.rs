@@ -301,6 +301,7 @@ fn common(kind: Kind, value: Value) -> Value {
     }
 }
 
-fn number(value: &Value) -> Value {
+/// The number that a decimal string stands for.
+pub(crate) fn number(value: &Value) -> Value {
     value.as_str().map_or_else(|| value.clone(), |text| text.parse::<u64>().unwrap().into())
 }

@@ -11,6 +11,10 @@ use twilight_model::gateway::Intents;
 
 /// Guilds of a recorded world. An op 8 each stays below the 120 payloads a minute of a connection.
 const GUILDS: u32 = 24;
+/// `large_threshold` of IDENTIFY: larger guilds come without most of their offline members.
+const LARGE_THRESHOLD: u32 = 50;
+/// Members of a guild that is larger.
+const OVER_THE_THRESHOLD: u32 = 200;
 
 /// The dispatches of a bot's only shard.
 pub(crate) struct Recording {
@@ -31,7 +35,8 @@ impl Recording {
     }
 
     /// Records a world: two sessions with something happening between them, member lists, about
-    /// `live_events` events, duplicates, an outage, a removal and a return.
+    /// `live_events` events, duplicates, outages that end and one that lasts, removals and a
+    /// return.
     pub(crate) async fn of_world(seed: u64, live_events: u64) -> Self {
         let config = SimulatorConfig {
             guilds: GUILDS,
@@ -62,8 +67,14 @@ impl Recording {
         simulator.remove_from_guild(guild_ids[3]);
         simulator.step(quarter / 4);
         let mut second = Client::identified(&simulator).await;
-        second.request_members(&guild_ids).await;
+        let large = simulator.join_guild(OVER_THE_THRESHOLD);
+        second.catch_up().await;
+        second.request_members(&simulator.guild_ids()).await;
         second.live(&simulator, quarter).await;
+        simulator.outage(large, true);
+        simulator.outage(large, false);
+        simulator.outage(guild_ids[4], true);
+        second.catch_up().await;
         Self { bot_id: simulator.bot_id(), sessions: vec![first, second.end()] }
     }
 }
@@ -85,7 +96,7 @@ impl Client {
         client
             .send(&json!({ "op": 2, "d": {
                 "token": "token", "intents": Intents::all().bits(), "shard": [0, 1],
-                "large_threshold": 50,
+                "large_threshold": LARGE_THRESHOLD,
                 "properties": { "os": "linux", "browser": "test", "device": "test" },
             }}))
             .await;
