@@ -55,6 +55,21 @@ impl Row {
         })
     }
 
+    /// Whether laying `newer` over this row would change nothing but when it was told.
+    #[must_use]
+    pub fn already_tells(&self, newer: &Self, table: &Table) -> bool {
+        newer.mask & !self.mask == 0
+            && (self.inserts || !newer.inserts)
+            && self.pairs(newer, table).all(|(column, old, new)| {
+                match table.columns[column].merge {
+                    Merge::UpdatedAt => true,
+                    Merge::Extra if !newer.tells(column) => new.is_none(),
+                    Merge::Tombstone if newer.tells(column) => old.is_some() == new.is_some(),
+                    _ => !newer.tells(column) || old == new,
+                }
+            })
+    }
+
     /// Lays `newer` over this row: told columns win, a tombstone keeps its first time.
     pub fn overlay(&mut self, newer: &Self, table: &Table) {
         debug_assert_eq!(self.key, newer.key, "rows of one key are folded");

@@ -79,6 +79,11 @@ impl Lane {
         if is_stale(last, &row, table) {
             return Growth::default();
         }
+        // As the merge does not write an equal row: its times stay those of the first telling. Where
+        // the time decides which row is newer, the last telling counts.
+        if table.guard != Guard::ByUpdatedAt && last.already_tells(&row, table) {
+            return Growth { rounds: 1 + rounds.later.len(), ..Growth::default() };
+        }
         if last.loses_history_under(&row, table) {
             rounds.later.push(row);
             return Growth { rows: 1, bytes, rounds: 1 + rounds.later.len() };
