@@ -10,6 +10,7 @@ mod database;
 mod exceptions;
 mod facts;
 mod fields;
+mod oddities;
 mod portions;
 mod recording;
 
@@ -39,11 +40,7 @@ async fn every_field_that_twilights_cache_shares_is_equal() {
             }
         }
         let shown = unexplained.iter().take(4000).cloned().collect::<Vec<_>>().join("\n");
-        assert!(
-            unexplained.is_empty(),
-            "seed {seed}: {} differences\n{shown}",
-            unexplained.len()
-        );
+        assert!(unexplained.is_empty(), "seed {seed}: {} differences\n{shown}", unexplained.len());
     }
     for exception in EXCEPTIONS {
         let count = used.get(exception.name).copied().unwrap_or_default();
@@ -54,7 +51,11 @@ async fn every_field_that_twilights_cache_shares_is_equal() {
 
 /// Prints what was compared, and refuses a comparison of nothing.
 fn report(seed: u64, recording: &Recording, theirs: &Tables, ours: &Tables) {
-    println!("seed {seed}: {} dispatches in {} sessions", recording.len(), recording.sessions.len());
+    println!(
+        "seed {seed}: {} dispatches in {} sessions",
+        recording.len(),
+        recording.sessions.len()
+    );
     for shared in fields::SHARED {
         let (theirs, ours) = (&theirs[shared.table], &ours[shared.table]);
         let both = theirs.keys().filter(|key| ours.contains_key(*key)).count();

@@ -8,7 +8,7 @@ use twilight_model::{guild::Permissions, user::UserFlags};
 
 use super::{
     compare::{
-        Difference,
+        Difference, Key,
         What::{Column, OnlyOurs, OnlyTheirs},
     },
     facts::Facts,
@@ -38,7 +38,9 @@ pub(crate) const EXCEPTIONS: &[Exception] = &[
             let Column { name, theirs, ours } = &difference.what else { return false };
             let Some(bits) = ours.as_u64() else { return false };
             let named = match (difference.table, *name) {
-                ("roles", "permissions") | ("permission_overwrites", "allow" | "deny") => Permissions::from_bits_truncate(bits).bits(),
+                ("roles", "permissions") | ("permission_overwrites", "allow" | "deny") => {
+                    Permissions::from_bits_truncate(bits).bits()
+                }
                 ("users", "flags" | "public_flags") => UserFlags::from_bits_truncate(bits).bits(),
                 _ => return false,
             };
@@ -198,6 +200,61 @@ pub(crate) const EXCEPTIONS: &[Exception] = &[
                 let message = json!({ "reference": told });
                 *ours == fields::of_model("messages", &message)["message_reference"]
             })
+        },
+    },
+    Exception {
+        name: "members told by an update",
+        reason: "GUILD_MEMBER_UPDATE tells a whole member; twilight ignores it when it has not met them",
+        excuses: |facts, difference| {
+            let told = |key: &Key| facts.member_updates.contains_key(key);
+            let about = |user_id| facts.member_updates.keys().any(|key| key[1] == user_id);
+            matches!(difference.what, OnlyOurs)
+                && (difference.table == "members" && told(&difference.key)
+                    || difference.table == "users" && about(difference.key[0]))
+        },
+    },
+    Exception {
+        name: "fields told by an update",
+        reason: "twilight reads only some fields of GUILD_MEMBER_UPDATE",
+        excuses: |facts, difference| {
+            let Column { name: name @ ("premium_since" | "flags" | "banner"), ours, .. } =
+                &difference.what
+            else {
+                return false;
+            };
+            let told = facts.member_updates.get(&difference.key);
+            difference.table == "members"
+                && told.is_some_and(|told| *ours == fields::of_model("members", told)[*name])
+        },
+    },
+    Exception {
+        name: "spoken messages",
+        reason: "MESSAGE_UPDATE says tts: false whatever the message was",
+        excuses: |facts, difference| {
+            let Column { name: "tts", ours, .. } = &difference.what else { return false };
+            facts.created_messages.get(&difference.key).map(|told| &told["tts"]) == Some(ours)
+        },
+    },
+    Exception {
+        name: "older edits",
+        reason: "an edit that is older by more than what Discord cuts off is not the message's last",
+        excuses: |facts, difference| {
+            let Column { name: name @ ("content" | "edited_timestamp"), ours, .. } =
+                &difference.what
+            else {
+                return false;
+            };
+            let newest = facts.newest_edits.get(&difference.key);
+            newest.is_some_and(|(_, told)| *ours == fields::of_model("messages", told)[*name])
+        },
+    },
+    Exception {
+        name: "updates of deleted messages",
+        reason: "a deleted message stays deleted, whatever arrives later",
+        excuses: |facts, difference| {
+            difference.table == "messages"
+                && matches!(difference.what, OnlyTheirs)
+                && facts.deleted_messages.contains(&difference.key)
         },
     },
 ];

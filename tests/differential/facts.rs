@@ -31,9 +31,20 @@ pub(crate) struct Facts {
     pub(crate) growth: BTreeMap<u64, i64>,
     /// The last message of each channel.
     pub(crate) last_messages: BTreeMap<Key, Value>,
+    /// GUILD_MEMBER_UPDATE, the last of each member.
+    pub(crate) member_updates: BTreeMap<Key, Value>,
+    /// MESSAGE_CREATE of each message.
+    pub(crate) created_messages: BTreeMap<Key, Value>,
+    /// The last of each message's newest edits, by time cut off to milliseconds.
+    pub(crate) newest_edits: BTreeMap<Key, (Edited, Value)>,
+    /// Deleted messages.
+    pub(crate) deleted_messages: BTreeSet<Key>,
     /// What each message answers or forwards.
     pub(crate) references: BTreeMap<Key, Value>,
 }
+
+/// Milliseconds of an edit.
+type Edited = Option<i64>;
 
 impl Facts {
     /// Reads a recording.
@@ -77,6 +88,10 @@ impl Facts {
                 *self.growth.entry(guild_id).or_default() += 1;
                 self.person("members", guild_id, d);
             }
+            "GUILD_MEMBER_UPDATE" => {
+                let key = vec![guild_id, number(&d["user"]["id"])];
+                self.member_updates.insert(key, d.clone());
+            }
             "GUILD_MEMBER_REMOVE" => {
                 *self.growth.entry(guild_id).or_default() -= 1;
                 self.removed_users.insert(number(&d["user"]["id"]));
@@ -93,6 +108,9 @@ impl Facts {
                 self.voice_state(guild_id, d);
             }
             "MESSAGE_CREATE" | "MESSAGE_UPDATE" => self.message(guild_id, event, d),
+            "MESSAGE_DELETE" => {
+                self.deleted_messages.insert(vec![guild_id, number(&d["id"])]);
+            }
             _ => {}
         }
     }
@@ -131,6 +149,15 @@ impl Facts {
         if event == "MESSAGE_CREATE" {
             let key = vec![guild_id, number(&d["channel_id"])];
             self.last_messages.insert(key, d["id"].clone());
+        }
+        let key = vec![guild_id, number(&d["id"])];
+        if event == "MESSAGE_CREATE" {
+            self.created_messages.insert(key.clone(), d.clone());
+        }
+        let edited = d["edited_timestamp"].as_str();
+        let edited = edited.map(|time| time.parse::<jiff::Timestamp>().unwrap().as_millisecond());
+        if self.newest_edits.get(&key).is_none_or(|(newest, _)| *newest <= edited) {
+            self.newest_edits.insert(key, (edited, d.clone()));
         }
         if d["message_reference"].is_object() {
             let key = vec![guild_id, number(&d["id"])];

@@ -9,6 +9,8 @@ use tokio::net::TcpStream;
 use tokio_websockets::{ClientBuilder, Limits, MaybeTlsStream, Message, WebSocketStream};
 use twilight_model::gateway::Intents;
 
+use super::oddities;
+
 /// Guilds of a recorded world. An op 8 each stays below the 120 payloads a minute of a connection.
 const GUILDS: u32 = 24;
 /// `large_threshold` of IDENTIFY: larger guilds come without most of their offline members.
@@ -73,6 +75,8 @@ impl Recording {
         second.live(&simulator, quarter).await;
         simulator.outage(large, true);
         simulator.outage(large, false);
+        second.catch_up().await;
+        oddities::send(&simulator, &second.guild_create(large));
         simulator.outage(guild_ids[4], true);
         second.catch_up().await;
         Self { bot_id: simulator.bot_id(), sessions: vec![first, second.end()] }
@@ -130,6 +134,15 @@ impl Client {
                 return;
             }
         }
+    }
+
+    /// What the last GUILD_CREATE of a guild told.
+    fn guild_create(&self, guild_id: u64) -> Value {
+        let id = json!(guild_id.to_string());
+        let payloads = self.frames.iter().rev().map(|frame| serde_json::from_str(frame).unwrap());
+        let mut told = payloads
+            .filter(|payload: &Value| payload["t"] == "GUILD_CREATE" && payload["d"]["id"] == id);
+        told.next().expect("the guild was told")["d"].take()
     }
 
     async fn send(&mut self, payload: &Value) {
