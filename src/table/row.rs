@@ -44,17 +44,6 @@ impl Row {
         self.mask & bit(column) != 0
     }
 
-    /// Whether laying `newer` over this row would lose a value that belongs into the history.
-    #[must_use]
-    pub fn loses_history_under(&self, newer: &Self, table: &Table) -> bool {
-        let mut pairs = self.pairs(newer, table);
-        pairs.any(|(column, old, new)| {
-            table.columns[column].merge == Merge::Tracked
-                && newer.tells(column)
-                && (!self.tells(column) || old != new)
-        })
-    }
-
     /// Whether laying `newer` over this row would change nothing but when it was told.
     #[must_use]
     pub fn already_tells(&self, newer: &Self, table: &Table) -> bool {

@@ -1,8 +1,8 @@
 //! The unflushed rows of one table.
 //!
-//! Rows of one key fold into one row, unless that would lose a value that belongs into the history:
-//! then the later row waits for the next round of the same flush, so that two edits within one flush
-//! are two revisions.
+//! Rows of one key fold into one row. In a table with history they do not: the later row waits for
+//! the next round of the same flush, so that two edits within one flush are two revisions, and a
+//! deletion does not move the time at which the text was seen.
 //!
 //! **Invariant:** applying the rounds in order gives the same tables as applying the events one by
 //! one.
@@ -84,7 +84,7 @@ impl Lane {
         if table.guard != Guard::ByUpdatedAt && last.already_tells(&row, table) {
             return Growth { rounds: 1 + rounds.later.len(), ..Growth::default() };
         }
-        if last.loses_history_under(&row, table) {
+        if table.history.is_some() {
             rounds.later.push(row);
             return Growth { rows: 1, bytes, rounds: 1 + rounds.later.len() };
         }

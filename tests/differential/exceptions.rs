@@ -113,6 +113,17 @@ pub(crate) const EXCEPTIONS: &[Exception] = &[
         },
     },
     Exception {
+        name: "members told by an update",
+        reason: "GUILD_MEMBER_UPDATE tells a whole member; twilight ignores it when it has not met them",
+        excuses: |facts, difference| {
+            let told = |key: &Key| facts.member_updates.contains_key(key);
+            let about = |user_id| facts.member_updates.keys().any(|key| key[1] == user_id);
+            matches!(difference.what, OnlyOurs)
+                && (difference.table == "members" && told(&difference.key)
+                    || difference.table == "users" && about(difference.key[0]))
+        },
+    },
+    Exception {
         name: "members through an outage",
         reason: "twilight forgets members and presences at an outage, a removal or a READY; GUILD_CREATE does not tell all of them again",
         excuses: |facts, difference| {
@@ -200,17 +211,6 @@ pub(crate) const EXCEPTIONS: &[Exception] = &[
                 let message = json!({ "reference": told });
                 *ours == fields::of_model("messages", &message)["message_reference"]
             })
-        },
-    },
-    Exception {
-        name: "members told by an update",
-        reason: "GUILD_MEMBER_UPDATE tells a whole member; twilight ignores it when it has not met them",
-        excuses: |facts, difference| {
-            let told = |key: &Key| facts.member_updates.contains_key(key);
-            let about = |user_id| facts.member_updates.keys().any(|key| key[1] == user_id);
-            matches!(difference.what, OnlyOurs)
-                && (difference.table == "members" && told(&difference.key)
-                    || difference.table == "users" && about(difference.key[0]))
         },
     },
     Exception {

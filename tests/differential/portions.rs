@@ -82,8 +82,7 @@ fn compare(one_by_one: &Dump, in_portions: &Dump, context: &str) {
         }
         for (single, portioned) in single.iter().zip(portioned) {
             if !is_same(table, single, portioned) {
-                different
-                    .push(format!("{table}\n  one by one  {single}\n  in portions {portioned}"));
+                different.push(format!("{table} {}", columns(single, portioned)));
             }
         }
     }
