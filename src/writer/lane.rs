@@ -1,8 +1,8 @@
 //! The unflushed rows of one table.
 //!
-//! Rows of one key fold into one row. In a table with history they do not: the later row waits for
-//! the next round of the same flush, so that two edits within one flush are two revisions, and a
-//! deletion does not move the time at which the text was seen.
+//! Rows of one key fold into one row. Where what becomes of a row depends on the row before it
+//! ([`Table::folds`]), the later row waits for the next round of the same flush: two edits within
+//! one flush are two revisions, and leaving and joining again is not staying.
 //!
 //! **Invariant:** applying the rounds in order gives the same tables as applying the events one by
 //! one.
@@ -79,12 +79,10 @@ impl Lane {
         if is_stale(last, &row, table) {
             return Growth::default();
         }
-        // As the merge does not write an equal row: its times stay those of the first telling. Where
-        // the time decides which row is newer, the last telling counts.
-        if table.guard != Guard::ByUpdatedAt && last.already_tells(&row, table) {
-            return Growth { rounds: 1 + rounds.later.len(), ..Growth::default() };
-        }
-        if table.history.is_some() {
+        if !table.folds() {
+            if last.already_tells(&row, table) {
+                return Growth { rounds: 1 + rounds.later.len(), ..Growth::default() };
+            }
             rounds.later.push(row);
             return Growth { rows: 1, bytes, rounds: 1 + rounds.later.len() };
         }
