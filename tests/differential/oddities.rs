@@ -22,9 +22,9 @@ pub(crate) fn send(simulator: &Simulator, d: &Value) {
     send("GUILD_ROLE_DELETE", json!({ "role_id": overwritten_role(d) }));
 
     // Somebody changes who was never told, and somebody boosts.
-    send("GUILD_MEMBER_UPDATE", member(STRANGER, json!(null)));
+    send("GUILD_MEMBER_UPDATE", member(STRANGER, &json!(null)));
     let known = d["members"][0]["user"]["id"].as_str().expect("a guild has members");
-    send("GUILD_MEMBER_UPDATE", member(known, json!("2026-02-03T04:05:06.000000+00:00")));
+    send("GUILD_MEMBER_UPDATE", member(known, &json!("2026-02-03T04:05:06.000000+00:00")));
 
     // An edit whose time Discord cut off to milliseconds, so that it seems older than the one before;
     // then an edit that is older.
@@ -56,7 +56,7 @@ fn overwritten_role(guild: &Value) -> &Value {
     &role.expect("a guild of this size has overwrites of roles")["id"]
 }
 
-fn member(user_id: &str, premium_since: Value) -> Value {
+fn member(user_id: &str, premium_since: &Value) -> Value {
     json!({
         "user": { "id": user_id, "username": "odd", "discriminator": "0", "global_name": null,
             "avatar": null, "bot": false, "public_flags": 0 },
