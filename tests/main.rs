@@ -4,4 +4,5 @@
 
 mod command_line;
 mod conformance;
+mod docs;
 mod support;
