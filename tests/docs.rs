@@ -10,3 +10,5 @@ mod tables;
 
 /// The README.
 const README: &str = include_str!("../README.md");
+/// How the simulator is commanded.
+const SIMULATOR: &str = include_str!("../docs/simulator.md");

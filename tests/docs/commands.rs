@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, process::Command};
 
-use super::{README, markdown::blocks};
+use super::{README, SIMULATOR, markdown::blocks};
 
 fn help(arguments: &[&str]) -> String {
     let output = Command::new(env!("CARGO_BIN_EXE_dsqlstate"))
@@ -14,9 +14,9 @@ fn help(arguments: &[&str]) -> String {
     String::from_utf8(output.stdout).expect("help is text")
 }
 
-/// The words after the program's name in each command line of the README's shell blocks.
+/// The words after the program's name in each command line of the shell blocks.
 fn command_lines() -> Vec<Vec<String>> {
-    let blocks = blocks(README);
+    let blocks = [blocks(README), blocks(SIMULATOR)].concat();
     let shell = blocks.iter().filter(|block| matches!(block.language, "sh" | "ini"));
     let text: String = shell.flat_map(|block| [block.text, "\n"]).collect();
     let text = text.replace("\\\n", " ");

@@ -21,8 +21,7 @@ fn anchor(heading: &str) -> String {
 #[test]
 fn every_link_leads_somewhere() {
     let prose = prose(README);
-    let anchors: Vec<_> =
-        prose.lines().filter(|line| line.starts_with('#')).map(anchor).collect();
+    let anchors: Vec<_> = prose.lines().filter(|line| line.starts_with('#')).map(anchor).collect();
     let mut count = 0;
     for target in targets(&prose).filter(|target| !target.starts_with("http")) {
         count += 1;
@@ -41,9 +40,11 @@ fn every_link_leads_somewhere() {
 fn the_targets_of_make_exist() {
     let makefile = include_str!("../../Makefile");
     let mut count = 0;
-    for target in README.split("make ").skip(1).filter_map(|rest| {
-        rest.split(|c: char| !c.is_ascii_alphanumeric()).next()
-    }) {
+    for target in README
+        .split("make ")
+        .skip(1)
+        .filter_map(|rest| rest.split(|c: char| !c.is_ascii_alphanumeric()).next())
+    {
         if matches!(target, "demo" | "test" | "setup") {
             count += 1;
             assert!(makefile.contains(&format!("\n{target}:")), "no make target {target}");
