@@ -17,8 +17,8 @@ fn help(arguments: &[&str]) -> String {
 /// The words after the program's name in each command line of the shell blocks.
 fn command_lines() -> Vec<Vec<String>> {
     let blocks = [blocks(README), blocks(SIMULATOR)].concat();
-    let shell = blocks.iter().filter(|block| matches!(block.language, "sh" | "ini"));
-    let text: String = shell.flat_map(|block| [block.text, "\n"]).collect();
+    let shell = blocks.iter().filter(|block| matches!(block.language.as_str(), "sh" | "ini"));
+    let text: String = shell.map(|block| block.text.as_str()).collect();
     let text = text.replace("\\\n", " ");
     text.lines()
         .filter(|line| !line.trim_start().starts_with('#'))
@@ -27,7 +27,8 @@ fn command_lines() -> Vec<Vec<String>> {
             let line = line.replace("cargo run --release --", "dsqlstate");
             let mut words = line.split([' ', '=']).map(str::to_owned);
             words.find(|word| word == "dsqlstate" || word.ends_with("/dsqlstate"))?;
-            Some(words.collect())
+            let words: Vec<_> = words.collect();
+            (!words.is_empty()).then_some(words)
         })
         .collect()
 }
@@ -41,6 +42,7 @@ fn commands_and_options_in_the_readme_exist() {
         .skip(1)
         .take_while(|line| !line.is_empty())
         .filter_map(|line| line.split_whitespace().next())
+        .filter(|name| *name != "help")
         .collect();
     let helps: BTreeMap<_, _> = commands.iter().map(|name| (*name, help(&[name]))).collect();
     let lines = command_lines();
