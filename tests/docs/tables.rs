@@ -13,7 +13,10 @@ use dsqlstate::{
 };
 use twilight_model::gateway::Intents;
 
-use super::{README, SIMULATOR, markdown::table};
+use super::{
+    README, SIMULATOR,
+    markdown::{blocks, table},
+};
 
 /// How the README writes what is too long for a table: every name.
 const ALL_INTENTS: &str = "all";
@@ -44,6 +47,16 @@ fn the_defaults_of_the_configuration_table_are_those_of_the_program() {
     let parsed = Config::parse(&text, Path::new("README.md")).unwrap();
     assert_eq!(parsed, Config::default());
     assert_eq!(parsed.discord.intents, Intents::all());
+}
+
+#[test]
+fn the_examples_of_configuration_files_are_accepted() {
+    let examples: Vec<_> =
+        blocks(README).into_iter().filter(|block| block.language == "toml").collect();
+    assert!(!examples.is_empty());
+    for example in examples {
+        Config::parse(&example.text, Path::new("README.md")).unwrap();
+    }
 }
 
 #[test]
