@@ -1,8 +1,12 @@
 //! The integration tests: a real PostgreSQL, and where needed the simulated Discord.
 
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+#![allow(clippy::print_stdout, reason = "shown with a failure and with --nocapture")]
 
 mod command_line;
 mod conformance;
 mod docs;
+mod differential;
+mod embed;
+mod engine;
 mod support;

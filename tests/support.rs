@@ -2,4 +2,5 @@
 //! goes straight into a partition.
 
 pub(crate) mod database;
+pub(crate) mod engine;
 pub(crate) mod stream;

@@ -85,6 +85,8 @@ pub(super) struct Supervisor {
     pub(super) checkpoints: Checkpoints,
     /// Away while a save is under way.
     pub(super) checkpoint_store: Option<CheckpointStore>,
+    /// A session began during the save under way: the next save follows at once.
+    pub(super) save_again: bool,
     pub(super) queue: IdentifyQueue,
     pub(super) failure: watch::Sender<Option<EngineFailure>>,
     pub(super) statuses: Vec<ShardStatus>,
@@ -125,6 +127,7 @@ impl Supervisor {
                 shard_arbiters: (0..threads).map(|_| Arbiter::new()).collect(),
                 checkpoints: Checkpoints::default(),
                 checkpoint_store,
+                save_again: false,
                 queue,
                 failure,
                 statuses: Vec::new(),
@@ -193,6 +196,13 @@ impl Supervisor {
         }
     }
 
+    /// A session that just began cannot wait for the next tick: a process that is killed before its
+    /// point is saved would have to identify, and lose what happens meanwhile.
+    fn save_new_session(&mut self, ctx: &mut Context<Self>) {
+        self.save_again = self.checkpoint_store.is_none();
+        self.save_checkpoints(ctx);
+    }
+
     fn save_checkpoints(&mut self, ctx: &mut Context<Self>) {
         let Some(mut store) = self.checkpoint_store.take() else { return };
         let points = self.checkpoints.take_unsaved();
@@ -204,10 +214,12 @@ impl Supervisor {
             let saved = store.save(&points).await;
             (store, points, saved)
         };
-        ctx.spawn(save.into_actor(self).map(|(store, points, saved), this, _| {
+        ctx.spawn(save.into_actor(self).map(|(store, points, saved), this, ctx| {
             this.checkpoint_store = Some(store);
             if !saved {
                 this.checkpoints.give_back(points);
+            } else if std::mem::take(&mut this.save_again) {
+                this.save_checkpoints(ctx);
             }
         }));
     }
@@ -241,7 +253,7 @@ impl Handler<ShardReport> for Supervisor {
                     .is_none_or(|last| last.session.session_id != point.session.session_id);
                 self.checkpoints.report(point);
                 if new {
-                    self.save_checkpoints(ctx);
+                    self.save_new_session(ctx);
                 }
             }
             ShardEvent::Ready { session, .. } => {

@@ -111,11 +111,7 @@ impl Recording {
             replay_bytes: usize::MAX,
             ..config.clone()
         };
-        let recorded = self.dispatches.iter().find(|recorded| &*recorded.name == "READY");
-        let mut ready = recorded
-            .and_then(|recorded| serde_json::from_str::<Value>(&recorded.payload).ok())
-            .filter(Value::is_object)
-            .unwrap_or_else(|| self.made_ready(world));
+        let mut ready = self.ready().unwrap_or_else(|| self.made_ready(world));
         ready["session_id"] = (*id).into();
         ready["resume_gateway_url"] = resume_gateway_url.into();
         ready["shard"] = json!(wishes.shard);
@@ -128,6 +124,17 @@ impl Recording {
             granted: 0.0,
         });
         session
+    }
+
+    /// The recorded READY.
+    fn ready(&self) -> Option<Value> {
+        let recorded = self.dispatches.iter().find(|recorded| &*recorded.name == "READY")?;
+        serde_json::from_str(&recorded.payload).ok().filter(Value::is_object)
+    }
+
+    /// The bot that the recorded READY names, whom REST must name too.
+    pub(super) fn bot(&self) -> Option<Value> {
+        self.ready()?.get_mut("user").map(Value::take).filter(Value::is_object)
     }
 
     fn made_ready(&self, world: &World) -> Value {

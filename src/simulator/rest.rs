@@ -10,7 +10,7 @@ use hyper::{Method, StatusCode, header::AUTHORIZATION, http::request::Parts};
 use serde_json::{Value, json};
 
 pub(super) use self::reply::Reply;
-use super::{event::current_user, hub::Hub, wire::Snowflake};
+use super::{event::current_user, hub::Hub, replay::Recording, wire::Snowflake};
 
 /// Answers one request.
 pub(super) fn answer(hub: &mut Hub, head: &Parts, body: &[u8]) -> Reply {
@@ -58,6 +58,9 @@ fn gateway_bot(hub: &Hub) -> Value {
 }
 
 fn own_user(hub: &Hub) -> Value {
+    if let Some(bot) = hub.recording.as_ref().and_then(Recording::bot) {
+        return bot;
+    }
     hub.world.user(hub.world.bot_id()).map_or(Value::Null, |bot| json!(current_user(bot)))
 }
 

@@ -232,6 +232,13 @@ impl Table {
         })
     }
 
+    /// Whether rows of one key may be made one before they are merged: not when a column is computed
+    /// from the row that is there, which has to be the one before.
+    #[must_use]
+    pub fn folds(&self) -> bool {
+        !self.columns.iter().any(|column| matches!(column.merge, Merge::Computed { .. }))
+    }
+
     /// What a JSON key is to this table; `None` goes to `extra`.
     pub(crate) fn field(&self, json: &str) -> Option<Field> {
         let fields = self.fields.0.get_or_init(|| self.make_index());

@@ -44,15 +44,19 @@ impl Row {
         self.mask & bit(column) != 0
     }
 
-    /// Whether laying `newer` over this row would lose a value that belongs into the history.
+    /// Whether laying `newer` over this row would change nothing but when it was told.
     #[must_use]
-    pub fn loses_history_under(&self, newer: &Self, table: &Table) -> bool {
-        let mut pairs = self.pairs(newer, table);
-        pairs.any(|(column, old, new)| {
-            table.columns[column].merge == Merge::Tracked
-                && newer.tells(column)
-                && (!self.tells(column) || old != new)
-        })
+    pub fn already_tells(&self, newer: &Self, table: &Table) -> bool {
+        newer.mask & !self.mask == 0
+            && (self.inserts || !newer.inserts)
+            && self.pairs(newer, table).all(|(column, old, new)| {
+                match table.columns[column].merge {
+                    Merge::UpdatedAt => true,
+                    Merge::Extra if !newer.tells(column) => new.is_none(),
+                    Merge::Tombstone if newer.tells(column) => old.is_some() == new.is_some(),
+                    _ => !newer.tells(column) || old == new,
+                }
+            })
     }
 
     /// Lays `newer` over this row: told columns win, a tombstone keeps its first time.

@@ -1,8 +1,8 @@
 //! The unflushed rows of one table.
 //!
-//! Rows of one key fold into one row, unless that would lose a value that belongs into the history:
-//! then the later row waits for the next round of the same flush, so that two edits within one flush
-//! are two revisions.
+//! Rows of one key fold into one row. Where what becomes of a row depends on the row before it
+//! ([`Table::folds`]), the later row waits for the next round of the same flush: two edits within
+//! one flush are two revisions, and leaving and joining again is not staying.
 //!
 //! **Invariant:** applying the rounds in order gives the same tables as applying the events one by
 //! one.
@@ -80,7 +80,10 @@ impl Lane {
         if is_stale(last, &row, table) {
             return Growth::default();
         }
-        if last.loses_history_under(&row, table) {
+        if !table.folds() {
+            if last.already_tells(&row, table) {
+                return Growth { rounds: 1 + rounds.later.len(), ..Growth::default() };
+            }
             rounds.later.push(row);
             return Growth { rows: 1, bytes, rounds: 1 + rounds.later.len() };
         }

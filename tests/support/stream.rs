@@ -59,6 +59,11 @@ impl Stream {
     }
 
     pub(crate) async fn with_intents(intents: Intents) -> Self {
+        Self::of_bot(BOT, intents).await
+    }
+
+    /// A stream of another bot into a fresh database.
+    pub(crate) async fn of_bot(bot_id: u64, intents: Intents) -> Self {
         let url = database::migrated().await;
         let flusher = Flusher::new(database::connect(&url).await).await.unwrap();
         let limits = BatchLimits { rows: usize::MAX, bytes: usize::MAX, interval: Duration::ZERO };
@@ -67,7 +72,7 @@ impl Stream {
             flusher,
             partition: Partition::new(0, 1, limits, []),
             session: Arc::new(Session {
-                shard: ShardKey { bot_id: BOT, shard_id: 0 },
+                shard: ShardKey { bot_id, shard_id: 0 },
                 shard_count: 1,
                 session_id: Arc::from("session-1"),
                 intents,
@@ -79,8 +84,8 @@ impl Stream {
         }
     }
 
-    /// Begins a new session with READY, listing `guilds`.
-    pub(crate) async fn ready(&mut self, guilds: &[u64]) {
+    /// Begins a new session; its READY is still to be sent.
+    pub(crate) fn begin_session(&mut self) {
         let generation = self.session.generation + 1;
         self.session = Arc::new(Session {
             session_id: Arc::from(format!("session-{generation}")),
@@ -88,6 +93,11 @@ impl Stream {
             ..Session::clone(&self.session)
         });
         self.sequence = 0;
+    }
+
+    /// Begins a new session with READY, listing `guilds`.
+    pub(crate) async fn ready(&mut self, guilds: &[u64]) {
+        self.begin_session();
         let stubs: Vec<Value> =
             guilds.iter().map(|id| json!({"id": id.to_string(), "unavailable": true})).collect();
         let user =

@@ -4,7 +4,7 @@
 
 use std::time::{Duration, Instant};
 
-use tracing::{error, info, warn};
+use tracing::{info, warn};
 
 use super::{Ending, Event, Link, Next, Pump, now};
 use crate::gateway::{
@@ -119,7 +119,7 @@ impl Pump {
                 self.connect(Wait::For(after))
             }
             Decision::Fatal(failure) => {
-                error!(shard = self.key.shard_id, "{failure}");
+                // Whoever runs the engine says so, once.
                 self.reporter.event(ShardEvent::Failed(failure));
                 self.connect(Wait::Forever)
             }

@@ -33,6 +33,16 @@ async fn request(simulator: &Simulator, line: &str, token: &str, body: &str) -> 
 }
 
 #[tokio::test]
+async fn a_recording_says_who_the_bot_is() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let ready = r#"{"t":"READY","s":1,"op":0,"d":{"user":{"id":"5","username":"recorded"}}}"#;
+    std::fs::write(file.path(), ready).unwrap();
+    let simulator = start(SimulatorConfig { replay: Some(file.path().to_owned()), ..small(0) });
+    let answer = request(&simulator, "GET /api/v10/users/@me", "Bot token", "").await;
+    assert_eq!(answer.payload, json!({ "id": "5", "username": "recorded" }));
+}
+
+#[tokio::test]
 async fn the_gateway_is_told_with_what_is_left_of_the_identifies() {
     let simulator = start(SimulatorConfig { shards: 3, identify_limit: 7, ..small(1) });
     Client::loaded(&simulator, [0, 1], ALL_INTENTS).await;

@@ -1,0 +1,88 @@
+//! What twilight's cache makes of a recording.
+
+use serde::Serialize;
+use serde_json::{Value, json};
+use twilight_cache_inmemory::{InMemoryCache, ResourceType};
+use twilight_gateway::{EventTypeFlags, parse};
+use twilight_model::gateway::event::Event;
+
+use super::{
+    compare::{Key, Tables, empty},
+    fields,
+    recording::Recording,
+};
+
+/// The shared tables.
+pub(crate) fn tables(recording: &Recording) -> Tables {
+    let cache: InMemoryCache = InMemoryCache::builder()
+        .resource_types(ResourceType::all())
+        .message_cache_size(usize::MAX)
+        .build();
+    for frame in recording.frames() {
+        let event = parse(frame.to_owned(), EventTypeFlags::all()).unwrap();
+        cache.update(&Event::from(event.expect("twilight knows every event of the simulator")));
+    }
+    read(&cache)
+}
+
+fn read(cache: &InMemoryCache) -> Tables {
+    let mut tables = empty();
+    let mut put = |table: &'static str, key: Key, model: &Value| {
+        let rows = tables.get_mut(table).expect("a shared table");
+        rows.insert(key, fields::of_model(table, model));
+    };
+    let all = cache.iter();
+    for guild in all.guilds() {
+        put("guilds", vec![guild.id().get()], &to_json(guild.value()));
+    }
+    for role in all.roles() {
+        let key = vec![role.guild_id().get(), role.key().get()];
+        put("roles", key, &to_json(role.resource()));
+    }
+    for channel in all.channels() {
+        let guild_id = channel.guild_id.map_or(0, |id| id.get());
+        let key = vec![guild_id, channel.id.get()];
+        for overwrite in channel.permission_overwrites.iter().flatten() {
+            let key = [key.clone(), vec![overwrite.id.get()]].concat();
+            put("permission_overwrites", key, &to_json(overwrite));
+        }
+        put("channels", key, &to_json(channel.value()));
+    }
+    for user in all.users() {
+        put("users", vec![user.id.get()], &to_json(user.value()));
+    }
+    for member in all.members() {
+        let (guild_id, user_id) = member.key();
+        put("members", vec![guild_id.get(), user_id.get()], &to_json(member.value()));
+    }
+    for presence in all.presences() {
+        let (guild_id, user_id) = presence.key();
+        put("presences", vec![guild_id.get(), user_id.get()], &to_json(presence.value()));
+    }
+    for state in all.voice_states() {
+        let (guild_id, user_id) = state.key();
+        put("voice_states", vec![guild_id.get(), user_id.get()], &to_json(state.value()));
+    }
+    for message in all.messages() {
+        let mut model = to_json(message.value());
+        let guild_id = message.guild_id().map_or(0, |id| id.get());
+        model["guild_id"] = json!(guild_id);
+        unsign(&mut model["attachments"]);
+        put("messages", vec![guild_id, message.key().get()], &model);
+    }
+    tables
+}
+
+/// Takes the signatures, which are new in every event, out of the URLs of attachments.
+fn unsign(attachments: &mut Value) {
+    for attachment in attachments.as_array_mut().into_iter().flatten() {
+        for name in ["url", "proxy_url"] {
+            let unsigned = attachment[name].as_str().and_then(|url| url.split('?').next());
+            attachment[name] = json!(unsigned);
+        }
+    }
+}
+
+fn to_json(model: &impl Serialize) -> Value {
+    serde_json::to_value(model).unwrap()
+}

@@ -1,0 +1,100 @@
+//! Coalesced ≡ sequential: dispatches that are flushed in portions of any size leave what dispatches
+//! that are flushed one by one leave.
+//!
+//! **Invariant:** every column of every table is compared but `updated_at`: where a value changed and
+//! changed back within a portion nothing is written, and where it was told twice the last telling
+//! counts.
+
+use std::collections::BTreeSet;
+
+use rand::{Rng, SeedableRng, rngs::SmallRng};
+use serde_json::Value;
+use twilight_model::gateway::Intents;
+
+use super::recording::Recording;
+use crate::support::stream::Stream;
+
+/// World and portions follow from it.
+const SEEDS: [u64; 2] = [11, 12];
+/// Live events of each world.
+const LIVE_EVENTS: u64 = 800;
+/// Largest portions: some so small that a key is rarely told twice in one, one that takes a session
+/// nearly whole.
+const LARGEST: [usize; 3] = [5, 60, 2_000];
+
+/// All tables of a database: name and rows.
+type Dump = Vec<(String, Vec<Value>)>;
+
+#[actix::test]
+async fn portions_of_any_size_leave_what_single_dispatches_leave() {
+    for seed in SEEDS {
+        let recording = Recording::of_world(seed, LIVE_EVENTS).await;
+        let one_by_one = dump(&recording, 1, seed).await;
+        let rows: usize = one_by_one.iter().map(|(_, rows)| rows.len()).sum();
+        println!(
+            "seed {seed}: {} dispatches, {rows} rows in {} tables",
+            recording.len(),
+            one_by_one.len()
+        );
+        for table in ["members", "messages", "message_revisions", "rejected_events"] {
+            let found = one_by_one.iter().find(|(name, _)| name == table);
+            assert!(found.is_some_and(|(_, rows)| !rows.is_empty()), "{table} is empty");
+        }
+        for largest in LARGEST {
+            let in_portions = dump(&recording, largest, seed).await;
+            compare(&one_by_one, &in_portions, &format!("seed {seed}, portions up to {largest}"));
+        }
+    }
+}
+
+async fn dump(recording: &Recording, largest: usize, seed: u64) -> Dump {
+    let mut sizes = SmallRng::seed_from_u64(seed);
+    let mut stream = Stream::of_bot(recording.bot_id, Intents::all()).await;
+    for frames in &recording.sessions {
+        stream.begin_session();
+        let (mut rest, mut first) = (&frames[..], 1);
+        while !rest.is_empty() {
+            let size = sizes.random_range(1..=largest).min(rest.len());
+            let (portion, later) = rest.split_at(size);
+            stream.apply(first, portion);
+            stream.flush().await;
+            first += size as u64;
+            rest = later;
+        }
+    }
+    let tables = "select relname as name from pg_class where relnamespace = 'discord'::regnamespace \
+                   and relkind in ('r', 'p') and not relispartition and relname <> 'migrations' order by relname";
+    let mut dump = Dump::new();
+    for table in stream.rows(tables).await {
+        let name = table["name"].as_str().unwrap().to_owned();
+        let sql = format!("select * from discord.{name}");
+        let rows = stream.rows(&sql).await;
+        dump.push((name, rows));
+    }
+    dump
+}
+
+fn compare(one_by_one: &Dump, in_portions: &Dump, context: &str) {
+    let mut different = Vec::new();
+    for ((table, single), (_, portioned)) in one_by_one.iter().zip(in_portions) {
+        let (single, portioned) = (lines(single), lines(portioned));
+        for row in single.difference(&portioned) {
+            different.push(format!("{table}: only one by one {row}"));
+        }
+        for row in portioned.difference(&single) {
+            different.push(format!("{table}: only in portions {row}"));
+        }
+    }
+    let shown = different.iter().take(10).cloned().collect::<Vec<_>>().join("\n");
+    assert!(different.is_empty(), "{context}: {} differences\n{shown}", different.len());
+}
+
+/// Rows as text, without `updated_at`.
+fn lines(rows: &[Value]) -> BTreeSet<String> {
+    let line = |row: &Value| {
+        let mut row = row.clone();
+        row.as_object_mut().and_then(|columns| columns.remove("updated_at"));
+        row.to_string()
+    };
+    rows.iter().map(line).collect()
+}
