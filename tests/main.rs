@@ -5,8 +5,8 @@
 
 mod command_line;
 mod conformance;
-mod docs;
 mod differential;
+mod docs;
 mod embed;
 mod engine;
 mod support;
