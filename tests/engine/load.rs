@@ -19,7 +19,7 @@ async fn a_first_load_ends_with_the_tables_as_they_truly_are() {
 
 #[actix::test]
 async fn thousands_of_live_events_end_with_the_tables_as_they_truly_are() {
-    let lab = Lab::new().await;
+    let lab = Lab::with_one_shard().await;
     let engine = lab.loaded().await;
     lab.traffic(5_000).await;
     lab.settled(&engine).await;
