@@ -174,7 +174,7 @@ fn timestamp(unix_us: i64) -> Vec<u8> {
 fn is_stale(last: &Row, newer: &Row, table: &Table) -> bool {
     match table.guard {
         Guard::InOrder => false,
-        Guard::ByUpdatedAt => last.updated_at_us(table) > newer.updated_at_us(table),
+        Guard::ByFrame => last.updated_at_us(table) > newer.updated_at_us(table),
         Guard::ByEditedTimestamp => {
             last.tells(EDITED_TIMESTAMP)
                 && newer.tells(EDITED_TIMESTAMP)

@@ -24,7 +24,7 @@ async fn a_writer_that_panics_is_rebuilt_and_nothing_is_lost() {
     lab.traffic(500).await;
     eventually("the other writer is rebuilt", async || (restarts() == 2).then_some(())).await;
     lab.settled(&engine).await;
-    lab.assert_equal_after_a_crash().await;
+    lab.assert_equal().await;
     assert_eq!(lab.simulator.stats().identifies, 2, "the sessions go on");
     stop(engine).await;
 }

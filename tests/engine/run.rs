@@ -60,7 +60,7 @@ async fn a_process_killed_during_traffic_resumes_and_nothing_is_lost_or_told_twi
     until_durable(&lab).await;
     let stats = lab.simulator.stats();
     assert_eq!(stats.identifies, 2, "{stats:?}\n{}", run.stderr());
-    lab.assert_equal_after_a_crash().await;
+    lab.assert_equal().await;
     run.terminate().await;
 }
 
@@ -82,7 +82,7 @@ async fn a_process_killed_during_the_first_load_loads_all_the_same() {
     })
     .await;
     until_durable(&lab).await;
-    lab.assert_equal_after_a_crash().await;
+    lab.assert_equal().await;
     run.terminate().await;
 }
 

@@ -175,12 +175,6 @@ impl Lab {
         self.compare(if has_one_shard { 0 } else { OLDER_USERS }).await;
     }
 
-    /// As [`assert_equal`](Self::assert_equal), when a process was killed or a writer panicked. What is replayed to one
-    /// partition can be older than what another one had already made durable, for users alone.
-    pub(crate) async fn assert_equal_after_a_crash(&self) {
-        self.compare(OLDER_USERS).await;
-    }
-
     /// At most `older_users` rows of users may differ; no row of any table is missing or too many.
     async fn compare(&self, older_users: u64) {
         let truth = self.simulator.truth();
