@@ -7,17 +7,15 @@ use std::{
     time::{Duration, Instant},
 };
 
-use dsqlstate::{engine::Engine, simulator::remote::RemoteSimulator, verify::TableReport};
+use dsqlstate::{
+    engine::Engine, event::SIGNALS, simulator::remote::RemoteSimulator, verify::TableReport,
+};
 use tokio_postgres::Client;
 
 use crate::cli::CliError;
 
 /// How long the engine may need to catch up at the end.
 const SETTLE_WITHIN: Duration = Duration::from_secs(60);
-
-/// Events that carry no state: they are counted and not kept.
-const SIGNALS: [&str; 5] =
-    ["RESUMED", "RATE_LIMITED", "TYPING_START", "INTERACTION_CREATE", "VOICE_SERVER_UPDATE"];
 
 /// Guilds whose GUILD_CREATE is committed.
 pub(super) async fn loaded_guilds(client: &Client) -> Result<u64, CliError> {
