@@ -22,7 +22,7 @@ use serde_json::value::RawValue;
 use crate::{
     id::Session,
     table::{
-        Change, Row, RowBuilder, Table,
+        Change, Key, RowBuilder, Table,
         change::{RejectKind, RejectedEvent, ReplacedSet, Scope},
         decode::{self, Nested},
     },
@@ -171,11 +171,12 @@ impl Transform<'_> {
         Ok(decode::object(table, raw, self.row)?)
     }
 
-    /// Finishes the row and hands it out.
-    fn emit_row(&mut self, table: &'static Table) -> Result<Row> {
+    /// Finishes the row and hands it out. Returns its key.
+    fn emit_row(&mut self, table: &'static Table) -> Result<Key> {
         let row = self.row.finish(table).ok_or(EventError::Missing("the id"))?;
-        self.emit(Change::Row(table, row.clone()));
-        Ok(row)
+        let key = row.key;
+        self.emit(Change::Row(table, row));
+        Ok(key)
     }
 
     /// Handles each element of the array `raw`; a bad one is rejected alone. Returns the keys of
@@ -203,12 +204,7 @@ impl Transform<'_> {
         Ok(complete.then_some(keys))
     }
 
-    fn replace_set(
-        &mut self,
-        table: &'static Table,
-        scope: Scope,
-        present: Vec<crate::table::Key>,
-    ) {
+    fn replace_set(&mut self, table: &'static Table, scope: Scope, present: Vec<Key>) {
         let at_us = self.received.at_us;
         self.emit(Change::Set(ReplacedSet { table, scope, present, at_us }));
     }

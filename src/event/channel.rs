@@ -56,7 +56,7 @@ impl Transform<'_> {
             let ids: Vec<i64> = users.iter().map(|user| user.id.0).collect();
             self.row.bigint_array(RECIPIENTS, &ids);
         }
-        let key = self.emit_row(&CHANNELS)?.key;
+        let key = self.emit_row(&CHANNELS)?;
         self.each("recipients", recipients, Self::user)?;
         let overwrites = nested.get(&CHANNELS, "permission_overwrites");
         let overwrites = if overwrites.is_none() {
@@ -67,7 +67,7 @@ impl Transform<'_> {
                 this.row.bigint(0, guild_id);
                 this.row.bigint(1, key[1]);
                 this.row.complete(&PERMISSION_OVERWRITES);
-                Ok(this.emit_row(&PERMISSION_OVERWRITES)?.key)
+                this.emit_row(&PERMISSION_OVERWRITES)
             })?
         };
         Ok((key, overwrites))
@@ -78,7 +78,7 @@ impl Transform<'_> {
         self.decode(&CHANNELS, d)?;
         self.row.bigint(0, guild_id);
         self.row.timestamp_us(CHANNEL_DELETED_AT, self.received.at_us);
-        let key = self.emit_row(&CHANNELS)?.key;
+        let key = self.emit_row(&CHANNELS)?;
         self.replace_set(&PERMISSION_OVERWRITES, Scope::channel(guild_id, key[1]), Vec::new());
         Ok(())
     }

@@ -8,8 +8,8 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::{
-    Change, EventError, Result, Transform,
-    ids::{InGuild, Snowflake},
+    Change, Result, Transform,
+    ids::{self, Snowflake},
 };
 use crate::{
     id::shard_of,
@@ -48,11 +48,11 @@ impl Transform<'_> {
         if unavailable {
             // An outage that began before the guild was sent: whatever came along is news, what did
             // not come is not gone.
-            let guild_id = self.emit_row(&GUILDS)?.key[0];
+            let guild_id = self.emit_row(&GUILDS)?[0];
             return self.guild_bot(guild_id, State::Unavailable);
         }
         self.row.complete(&GUILDS);
-        let guild_id = self.emit_row(&GUILDS)?.key[0];
+        let guild_id = self.emit_row(&GUILDS)?[0];
         self.guild_bot(guild_id, State::Available)?;
 
         let guild = Scope::guild(guild_id);
@@ -112,7 +112,7 @@ impl Transform<'_> {
             }
         }
         self.row.merge_extra(&GUILDS);
-        let guild_id = self.emit_row(&GUILDS)?.key[0];
+        let guild_id = self.emit_row(&GUILDS)?[0];
         let roles = nested.get(&GUILDS, "roles");
         self.each("roles", roles, |this, raw| this.role(guild_id, raw))?;
         Ok(())
@@ -161,7 +161,7 @@ impl Transform<'_> {
         self.decode(&ROLES, raw)?;
         self.row.bigint(0, guild_id);
         self.row.complete(&ROLES);
-        Ok(self.emit_row(&ROLES)?.key)
+        self.emit_row(&ROLES)
     }
 
     pub(super) fn role_delete(&mut self, d: &RawValue) -> Result<()> {
@@ -196,6 +196,5 @@ impl State {
 
 /// The guild of an event body, 0 for a direct message.
 pub(super) fn guild_id(d: &RawValue) -> Result<i64> {
-    let in_guild: InGuild = serde_json::from_str(d.get()).map_err(EventError::Json)?;
-    Ok(in_guild.or_none())
+    Ok(ids::member(d, "guild_id")?.map_or(0, |id| id.0))
 }

@@ -6,8 +6,11 @@ use std::fmt;
 
 use serde::{
     Deserialize, Deserializer,
-    de::{self, Visitor},
+    de::{self, IgnoredAny, MapAccess, Visitor},
 };
+use serde_json::value::RawValue;
+
+use crate::table::decode::BorrowedKey;
 
 /// A snowflake as PostgreSQL keeps it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -45,15 +48,50 @@ pub(crate) struct WithId {
 
 /// The guild of an event body, 0 for none.
 #[derive(Deserialize)]
-pub(crate) struct InGuild {
+struct InGuild {
     #[serde(default)]
-    pub(crate) guild_id: Option<Snowflake>,
+    guild_id: Option<Snowflake>,
 }
 
-impl InGuild {
-    pub(crate) fn or_none(self) -> i64 {
-        self.guild_id.map_or(0, |id| id.0)
+/// The member `key` of a JSON object, `None` when it is missing or null. Reads no further than it
+/// has to: the object is decoded as a whole elsewhere.
+pub(crate) fn member(
+    object: &RawValue,
+    key: &'static str,
+) -> Result<Option<Snowflake>, serde_json::Error> {
+    struct Find<'f> {
+        key: &'static str,
+        found: &'f mut Option<Snowflake>,
     }
+    impl<'de> Visitor<'de> for Find<'_> {
+        type Value = ();
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("an object")
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+            while let Some(BorrowedKey(key)) = map.next_key()? {
+                if key == self.key {
+                    *self.found = map.next_value()?;
+                    if self.found.is_some() {
+                        return Ok(());
+                    }
+                } else {
+                    map.next_value::<IgnoredAny>()?;
+                }
+            }
+            Ok(())
+        }
+    }
+    let mut found = None;
+    let visitor = Find { key, found: &mut found };
+    let read = serde_json::Deserializer::from_str(object.get()).deserialize_map(visitor);
+    // Stopping half-way is an error to serde_json, and what was wanted here.
+    if found.is_none() {
+        read?;
+    }
+    Ok(found)
 }
 
 /// The guild that a whole payload names, as far as it can be read.
@@ -63,4 +101,35 @@ pub(crate) fn guild_id_of_payload(payload: &str) -> Option<i64> {
         d: InGuild,
     }
     serde_json::from_str::<Payload>(payload).ok()?.d.guild_id.map(|id| id.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn guild_id(json: &str) -> Result<Option<i64>, serde_json::Error> {
+        let raw: &RawValue = serde_json::from_str(json).expect("test JSON is valid");
+        member(raw, "guild_id").map(|found| found.map(|id| id.0))
+    }
+
+    #[test]
+    fn a_member_is_found_wherever_it_stands() {
+        for json in [
+            r#"{"guild_id":"7"}"#,
+            r#"{"a":{"guild_id":"1"},"guild_id":7,"b":[]}"#,
+            r#"{"guild\u005fid":"7","guild_id":"8"}"#,
+        ] {
+            assert_eq!(guild_id(json).ok(), Some(Some(7)), "{json}");
+        }
+    }
+
+    #[test]
+    fn a_missing_or_null_member_is_none_and_an_odd_one_an_error() {
+        for json in ["{}", r#"{"guild_id":null}"#, r#"{"a":{"guild_id":"1"}}"#] {
+            assert_eq!(guild_id(json).ok(), Some(None), "{json}");
+        }
+        for json in ["[]", "3", r#"{"guild_id":"x"}"#, r#"{"guild_id":[]}"#] {
+            assert!(guild_id(json).is_err(), "{json}");
+        }
+    }
 }

@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 use super::{
     Change, EventError, Result, Transform,
     guild::guild_id,
-    ids::{Snowflake, WithId},
+    ids::{self, Snowflake},
 };
 use crate::table::{
     Key,
@@ -105,7 +105,7 @@ impl Transform<'_> {
         let user = nested.get(&MEMBERS, "user");
         let user_id = match (user_id, user) {
             (Some(user_id), _) => user_id,
-            (None, Some(user)) => serde_json::from_str::<WithId>(user.get())?.id.0,
+            (None, Some(user)) => user_id_of(user)?,
             (None, None) => return Err(EventError::Missing("user")),
         };
         self.row.bigint(0, guild_id);
@@ -115,7 +115,7 @@ impl Transform<'_> {
             Told::Present => self.row.null(LEFT_AT),
             Told::Aside => {}
         }
-        let key = self.emit_row(&MEMBERS)?.key;
+        let key = self.emit_row(&MEMBERS)?;
         if let Some(user) = user {
             self.user(user)?;
         }
@@ -130,11 +130,11 @@ impl Transform<'_> {
     pub(super) fn presence(&mut self, guild_id: i64, raw: &RawValue) -> Result<Key> {
         let nested = self.decode(&PRESENCES, raw)?;
         let user = nested.get(&PRESENCES, "user").ok_or(EventError::Missing("user"))?;
-        let WithId { id } = serde_json::from_str(user.get())?;
+        let user_id = user_id_of(user)?;
         self.row.bigint(0, guild_id);
-        self.row.bigint(1, id.0);
+        self.row.bigint(1, user_id);
         self.row.complete(&PRESENCES);
-        let key = self.emit_row(&PRESENCES)?.key;
+        let key = self.emit_row(&PRESENCES)?;
         self.presence_user(user)?;
         Ok(key)
     }
@@ -151,10 +151,14 @@ impl Transform<'_> {
         if !self.row.is_present(VOICE_CHANNEL_ID) {
             self.row.timestamp_us(VOICE_LEFT_AT, self.received.at_us);
         }
-        let key = self.emit_row(&VOICE_STATES)?.key;
+        let key = self.emit_row(&VOICE_STATES)?;
         if let Some(member) = nested.get(&VOICE_STATES, "member") {
             self.member(guild_id, member, Told::Aside, Some(key[1]))?;
         }
         Ok(key)
     }
+}
+
+fn user_id_of(user: &RawValue) -> Result<i64> {
+    Ok(ids::member(user, "id")?.ok_or(EventError::Missing("user.id"))?.0)
 }

@@ -10,7 +10,7 @@ use twilight_model::gateway::Intents;
 use super::{
     EventError, Result, Transform,
     guild::guild_id,
-    ids::{Snowflake, WithId},
+    ids::{self, Snowflake},
     member::Told,
 };
 use crate::table::{
@@ -67,7 +67,7 @@ impl Transform<'_> {
         let nested = self.decode(&MESSAGES, d)?;
         self.row.bigint(0, guild_id);
         let author = nested.get(&MESSAGES, "author");
-        let author_id = author.and_then(|raw| serde_json::from_str::<WithId>(raw.get()).ok());
+        let author_id = author.and_then(|raw| ids::member(raw, "id").ok().flatten());
         let mentions = mentions(&nested)?;
         if created {
             self.row.complete(&MESSAGES);
@@ -82,10 +82,10 @@ impl Transform<'_> {
         let webhook = self.row.is_present(WEBHOOK_ID);
         match (author, &author_id) {
             (Some(author), _) if webhook => self.row.jsonb(AUTHOR, author.get()),
-            (_, Some(author)) => self.row.bigint(AUTHOR_ID, author.id.0),
+            (_, Some(author)) => self.row.bigint(AUTHOR_ID, author.0),
             _ => {}
         }
-        let own = author_id.as_ref().is_some_and(|author| self.is_me(author.id)) && !webhook;
+        let own = author_id.as_ref().is_some_and(|author| self.is_me(*author)) && !webhook;
         let mentioned = mentions.iter().flatten().any(|mention| self.is_me(mention.id));
         if guild_id != 0 && !own && !mentioned && !self.sees_content() {
             self.forget_empty_content();
@@ -119,7 +119,7 @@ impl Transform<'_> {
             [("referenced_message", REFERENCED_MESSAGE_ID), ("thread", THREAD_ID)]
         {
             if let Some(raw) = nested.get(&MESSAGES, member) {
-                let WithId { id } = serde_json::from_str(raw.get())?;
+                let id = ids::member(raw, "id")?.ok_or(EventError::Missing("id"))?;
                 self.row.bigint(column, id.0);
             }
         }

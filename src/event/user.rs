@@ -38,7 +38,7 @@ impl Transform<'_> {
     pub(super) fn user(&mut self, raw: &RawValue) -> Result<i64> {
         self.decode_user(raw)?;
         if self.row.is_present(USERNAME) {
-            return Ok(self.emit_row(&USERS)?.key[0]);
+            return Ok(self.emit_row(&USERS)?[0]);
         }
         Ok(self.row.finish(&USERS).ok_or(EventError::Missing("user.id"))?.key[0])
     }

@@ -192,9 +192,13 @@ pub struct Table {
     pub(crate) fields: FieldIndex,
 }
 
-/// Sorted JSON keys of a table.
+/// JSON keys of a table, hashed: a lookup mostly compares one key. (A binary search over sorted keys
+/// took a fifth of the time of decoding members.)
 #[derive(Debug, Default)]
-pub struct FieldIndex(OnceLock<Vec<(&'static str, Field)>>);
+pub struct FieldIndex(OnceLock<Slots>);
+
+/// Open addressing; a power of two and at most a quarter full.
+type Slots = Box<[Option<(&'static str, Field)>]>;
 
 impl FieldIndex {
     /// An index that is filled on first use.
@@ -202,6 +206,17 @@ impl FieldIndex {
     pub const fn new() -> Self {
         Self(OnceLock::new())
     }
+}
+
+/// The place to begin looking. Length, middle and last byte tell nearly all of Discord's keys apart.
+fn place(key: &str, slots: usize) -> usize {
+    let bytes = key.as_bytes();
+    let byte = |at: usize| bytes.get(at).copied().map_or(0, usize::from);
+    let mixed = bytes.len() * 61
+        + byte(0) * 31
+        + byte(bytes.len() / 2) * 7
+        + byte(bytes.len().wrapping_sub(1));
+    mixed & (slots - 1)
 }
 
 impl Table {
@@ -245,20 +260,31 @@ impl Table {
 
     /// What a JSON key is to this table; `None` goes to `extra`.
     pub(crate) fn field(&self, json: &str) -> Option<Field> {
-        let fields = self.fields.0.get_or_init(|| self.make_index());
-        let found = fields.binary_search_by(|(key, _)| key.cmp(&json)).ok()?;
-        Some(fields[found].1)
+        let slots = self.fields.0.get_or_init(|| self.make_index());
+        let mut at = place(json, slots.len());
+        while let Some((key, field)) = slots[at] {
+            if key == json {
+                return Some(field);
+            }
+            at = (at + 1) & (slots.len() - 1);
+        }
+        None
     }
 
-    fn make_index(&self) -> Vec<(&'static str, Field)> {
+    fn make_index(&self) -> Slots {
         let columns = self.columns.iter().enumerate().filter(|(_, column)| !column.json.is_empty());
-        let nested = self.nested.iter().enumerate();
-        let mut fields: Vec<_> = columns
-            .map(|(i, column)| (column.json, Field::Column(i)))
-            .chain(nested.map(|(i, key)| (*key, Field::Nested(i))))
-            .collect();
-        fields.sort_unstable_by_key(|(key, _)| *key);
-        fields
+        let columns = columns.map(|(i, column)| (column.json, Field::Column(i)));
+        let nested = self.nested.iter().enumerate().map(|(i, key)| (*key, Field::Nested(i)));
+        let fields: Vec<_> = columns.chain(nested).collect();
+        let mut slots: Slots = vec![None; (fields.len() * 4 + 1).next_power_of_two()].into();
+        for (key, field) in fields {
+            let mut at = place(key, slots.len());
+            while slots[at].is_some() {
+                at = (at + 1) & (slots.len() - 1);
+            }
+            slots[at] = Some((key, field));
+        }
+        slots
     }
 
     /// Index of the only column of a merge rule, such as `updated_at`.
@@ -281,4 +307,26 @@ const fn same(a: &str, b: &str) -> bool {
         i += 1;
     }
     true
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::table::TABLES;
+
+    #[test]
+    fn every_json_key_is_found_and_no_other() {
+        for table in TABLES {
+            for (i, column) in table.columns.iter().enumerate().filter(|(_, c)| !c.json.is_empty())
+            {
+                assert_eq!(table.field(column.json), Some(Field::Column(i)), "{}", column.json);
+            }
+            for (i, key) in table.nested.iter().enumerate() {
+                assert_eq!(table.field(key), Some(Field::Nested(i)), "{key}");
+            }
+            for key in ["", "i", "idd", "hats", "guild_id_", "größe"] {
+                assert_eq!(table.field(key), None, "{key}");
+            }
+        }
+    }
 }

@@ -82,7 +82,7 @@ impl<'de> Visitor<'de> for ObjectSeed<'_, '_> {
 }
 
 /// An object key, borrowed unless it holds an escape.
-struct BorrowedKey<'a>(Cow<'a, str>);
+pub(crate) struct BorrowedKey<'a>(pub(crate) Cow<'a, str>);
 
 impl<'de> serde::Deserialize<'de> for BorrowedKey<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {

@@ -402,7 +402,9 @@ impl RowBuilder {
         for (i, place) in key.iter_mut().enumerate().take(table.key_len()) {
             *place = i64::from_be_bytes(self.payload(i)?.try_into().ok()?);
         }
-        let mut fields = Vec::with_capacity(self.bytes.len() + 4 * self.slots.len());
+        let len = |column| 4 + self.payload(column).map_or(0, <[u8]>::len);
+        // Exactly as much as the row keeps, so that boxing it does not move it.
+        let mut fields = Vec::with_capacity(staged(table).map(len).sum());
         for column in staged(table) {
             push_field(&mut fields, self.payload(column));
         }
