@@ -45,19 +45,22 @@ impl TableReport {
     }
 }
 
-/// Compares every table of the truth.
+/// Compares every table of the truth; `done` is told of each as soon as it is compared.
 ///
 /// # Errors
 /// Whatever PostgreSQL says.
 pub async fn compare<'a>(
     client: &Client,
     truth: impl IntoIterator<Item = TruthTable<'a>>,
+    mut done: impl FnMut(&TableReport),
 ) -> Result<Vec<TableReport>, StoreError> {
     let begin = "begin isolation level repeatable read read only";
     client.batch_execute(begin).await.map_err(StoreError::query(client, "begin the comparison"))?;
     let mut reports = Vec::new();
     for table in truth {
-        reports.push(compare_table(client, table).await?);
+        let report = compare_table(client, table).await?;
+        done(&report);
+        reports.push(report);
     }
     client
         .batch_execute("commit")

@@ -168,11 +168,14 @@ async fn conclude(
     let command = format!("truth {}", truth.path().display());
     simulator.ask(&command).map_err(CliError::failed)?;
     let tables = read_truth(truth.path()).map_err(CliError::failed)?;
-    let mut reports = compare(client, tables).await.map_err(CliError::failed)?;
+    show::print_header();
+    let mut reports =
+        compare(client, tables, show::print_report).await.map_err(CliError::failed)?;
     let unknown = read_unknown_dispatches(truth.path()).map_err(CliError::failed)?;
-    reports.push(wait::compare_unknown(client, &unknown).await?);
-    show::print_reports(&reports);
-    println!("look around:  {}", show::psql_command(config));
+    let rejected = wait::compare_unknown(client, &unknown).await?;
+    show::print_report(&rejected);
+    reports.push(rejected);
+    println!("\nlook around:  {}", show::psql_command(config));
     let different: u64 = reports.iter().map(|report: &TableReport| report.different).sum();
     if different == 0 { Ok(()) } else { Err(CliError::failed(Different(different))) }
 }

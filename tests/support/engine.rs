@@ -178,7 +178,7 @@ impl Lab {
     /// At most `older_users` rows of users may differ; no row of any table is missing or too many.
     async fn compare(&self, older_users: u64) {
         let truth = self.simulator.truth();
-        let reports = verify::compare(&self.client, truth.tables()).await.unwrap();
+        let reports = verify::compare(&self.client, truth.tables(), |_| ()).await.unwrap();
         let is_equal = |report: &&TableReport| match report.table {
             "users" => report.different <= older_users && report.expected == report.found,
             _ => report.different == 0,

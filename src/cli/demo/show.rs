@@ -151,21 +151,21 @@ pub(super) async fn row_counts(client: &Client) -> Result<String, CliError> {
     Ok(counts.join(" · "))
 }
 
-pub(super) fn print_reports(reports: &[TableReport]) {
+pub(super) fn print_header() {
     println!("\n{:<24}{:>12}{:>12}{:>12}", "table", "expected", "found", "different");
-    for report in reports {
-        println!(
-            "{:<24}{:>12}{:>12}{:>12}",
-            report.table,
-            thousands(report.expected),
-            thousands(report.found),
-            thousands(report.different),
-        );
-        for example in &report.examples {
-            println!("    {example}");
-        }
+}
+
+pub(super) fn print_report(report: &TableReport) {
+    println!(
+        "{:<24}{:>12}{:>12}{:>12}",
+        report.table,
+        thousands(report.expected),
+        thousands(report.found),
+        thousands(report.different),
+    );
+    for example in &report.examples {
+        println!("    {example}");
     }
-    println!();
 }
 
 /// The command that opens psql on the demo's database, while it runs and after.
