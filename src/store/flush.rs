@@ -15,7 +15,7 @@ use crate::{
         change::{ReplacedSet, SessionStart},
         guilds::GUILD_BOTS,
         row::staged,
-        sql,
+        sql::{self, Round},
     },
 };
 
@@ -153,7 +153,9 @@ async fn merge(transaction: &Transaction<'_>, lane: &LaneRows) -> Result<u64, Er
     }
     stage(transaction, lane).await?;
     let mut written = 0;
-    for round in 0..lane.rounds() {
+    let rounds = lane.rounds();
+    for round in 0..rounds {
+        let round = if rounds == 1 { Round::Only } else { Round::Nth(round) };
         if let Some(history) = sql::keep_history(lane.table, round) {
             transaction.batch_execute(&history).await?;
         }

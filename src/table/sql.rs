@@ -41,9 +41,28 @@ pub fn copy_into_stage(table: &Table) -> String {
     )
 }
 
-/// Copies the rows that round `round` supersedes to the table's history.
+/// Which staged rows a statement takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Round {
+    /// All: there is one round. Without a condition the planner knows how many rows come, and does
+    /// not take an index that suits a handful.
+    Only,
+    /// Those of one round.
+    Nth(usize),
+}
+
+impl Round {
+    fn condition(self) -> String {
+        match self {
+            Self::Only => "true".to_owned(),
+            Self::Nth(round) => format!("s.round = {round}"),
+        }
+    }
+}
+
+/// Copies the rows that a round supersedes to the table's history.
 #[must_use]
-pub fn keep_history(table: &Table, round: usize) -> Option<String> {
+pub fn keep_history(table: &Table, round: Round) -> Option<String> {
     let history = table.history?;
     let copied = history.copied.iter().map(|name| format!("\"{name}\""));
     let computed = history.computed.iter().map(|(name, _)| format!("\"{name}\""));
@@ -51,22 +70,23 @@ pub fn keep_history(table: &Table, round: usize) -> Option<String> {
     let from_new = history.computed.iter().map(|(_, sql)| (*sql).to_owned());
     Some(format!(
         "insert into discord.{into} ({columns}) select {values} from {stage} s join discord.{name} t on {join} \
-         where s.round = {round} and {only_if} and {guard} and ({differs}) on conflict do nothing",
+         where {round} and {only_if} and {guard} and ({differs}) on conflict do nothing",
         into = history.table,
         columns = copied.chain(computed).collect::<Vec<_>>().join(", "),
         values = from_old.chain(from_new).collect::<Vec<_>>().join(", "),
         stage = stage_name(table),
         name = table.name,
         join = join(table),
+        round = round.condition(),
         only_if = history.only_if,
         guard = guard(table),
         differs = tracked_differs(table),
     ))
 }
 
-/// Merges the staged rows of round `round` into the table.
+/// Merges the staged rows of a round into the table.
 #[must_use]
-pub fn merge(table: &Table, round: usize) -> String {
+pub fn merge(table: &Table, round: Round) -> String {
     let written: Vec<usize> =
         (0..table.columns.len()).filter(|&i| table.columns[i].merge != Merge::Derived).collect();
     let key = names(table, 0..table.key_len(), "");
@@ -78,12 +98,13 @@ pub fn merge(table: &Table, round: usize) -> String {
         .join(", ");
     format!(
         "insert into discord.{name} ({columns}) select {values} from {stage} s left join discord.{name} t on {join} \
-         where s.round = {round} and case when t.{first} is null then s.inserts else {guard} and ({differs}) end \
+         where {round} and case when t.{first} is null then s.inserts else {guard} and ({differs}) end \
          order by {order} on conflict ({key}) do update set {updates}",
         name = table.name,
         columns = names(table, written.iter().copied(), ""),
         stage = stage_name(table),
         join = join(table),
+        round = round.condition(),
         first = quoted(&table.columns[0]),
         guard = guard(table),
         differs = differs(table),

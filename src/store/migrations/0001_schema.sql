@@ -411,7 +411,7 @@ create table discord.members (
     updated_at                   timestamptz not null,
     primary key (guild_id, user_id)
 );
-create index on discord.members (user_id);
+create index on discord.members (user_id, guild_id);
 comment on table discord.members is 'Members of guilds; left_at is set when a member left or a complete member list proved it gone.';
 comment on column discord.members.guild_id is 'Guild.';
 comment on column discord.members.user_id is 'User.';
