@@ -3,12 +3,14 @@
 //! **Invariant:** an error is printed in one place, as one line, after everything has stopped.
 
 mod check;
+mod demo;
 mod failure;
 mod logging;
 mod migrate;
 mod psql;
 mod run;
 mod signals;
+mod simulate;
 
 use std::{env, path::PathBuf};
 
@@ -34,8 +36,12 @@ pub(crate) struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Show everything at work: a private PostgreSQL and a simulated Discord; needs no token
+    Demo(demo::DemoArgs),
     /// Keep Discord's state in PostgreSQL until SIGINT or SIGTERM
     Run,
+    /// A stand-in for Discord's gateway and REST API, for tests of any bot
+    Simulate(simulate::SimulateArgs),
     /// Check configuration, token, intents and database: one line each, with what to do
     Check,
     /// Show or apply the steps of the database schema
@@ -46,9 +52,16 @@ enum Command {
 
 /// Does what the arguments say.
 pub(crate) fn run(cli: Cli) -> Result<(), CliError> {
-    let config = Config::load(cli.config.as_deref(), environment)?;
+    // Both work without any configuration, so that a wrong one in the current directory is not in
+    // their way.
+    let own =
+        matches!(cli.command, Command::Demo(_) | Command::Simulate(_)) && cli.config.is_none();
+    let config =
+        if own { Config::default() } else { Config::load(cli.config.as_deref(), environment)? };
     logging::start(&config.log);
     match cli.command {
+        Command::Demo(args) => demo::run(&config, &args),
+        Command::Simulate(args) => simulate::run(args),
         Command::Run => run::run(&config),
         Command::Check => check::run(&config, cli.config.as_deref()),
         Command::Migrate(args) => migrate::run(&config, &args),

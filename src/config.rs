@@ -195,7 +195,7 @@ impl Default for WriterConfig {
             flush_interval_ms: 100,
             flush_rows: 20_000,
             flush_bytes: 8 << 20,
-            in_flight_bytes: 32 << 20,
+            in_flight_bytes: 16 << 20,
         }
     }
 }

@@ -6,6 +6,7 @@
 //!
 //! **Invariant:** when `start` returns an error, nothing it started is left running.
 
+mod actors;
 mod checkpoints;
 pub mod plan;
 mod restarts;

@@ -30,6 +30,12 @@ use crate::{
 
 pub use ids::Snowflake;
 
+/// Events without state, which are counted and not kept: progress of the session itself, typing, and
+/// two that carry secrets with a lifetime of minutes (interaction and voice tokens), which must not
+/// be stored.
+pub const SIGNALS: [&str; 5] =
+    ["RESUMED", "RATE_LIMITED", "TYPING_START", "INTERACTION_CREATE", "VOICE_SERVER_UPDATE"];
+
 /// Where and when a dispatch was received.
 #[derive(Clone, Copy, Debug)]
 pub struct Received<'a> {
@@ -149,15 +155,7 @@ impl Transform<'_> {
             "MESSAGE_UPDATE" => self.message_update(d)?,
             "MESSAGE_DELETE" => self.message_delete(d)?,
             "MESSAGE_DELETE_BULK" => self.message_delete_bulk(d)?,
-            // No state: progress of the session itself, typing, and two that carry secrets with a
-            // lifetime of minutes (interaction and voice tokens), which must not be stored.
-            "RESUMED"
-            | "RATE_LIMITED"
-            | "TYPING_START"
-            | "INTERACTION_CREATE"
-            | "VOICE_SERVER_UPDATE" => {
-                return Ok(Known::Signal);
-            }
+            name if SIGNALS.contains(&name) => return Ok(Known::Signal),
             _ => return Ok(Known::No),
         }
         Ok(Known::Yes)

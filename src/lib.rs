@@ -1,4 +1,103 @@
 //! Discord's gateway state, kept in PostgreSQL.
+//!
+//! A bot's gateway sessions come in, rows of schema `discord` go out. This page is the architecture;
+//! each module's page says what it owns and its one invariant. What the tables mean is written in
+//! PostgreSQL itself (`\d+`), what an operator needs is in the README.
+//!
+//! # The flow
+//!
+//! ```text
+//!  Discord's gateway (or the simulator)
+//!      │ websocket, zstd
+//!  ┌───▼──────────────┐  ApplyFrames, paid with credits   ┌──────────────────────┐
+//!  │ shard actor      ├──────────────────────────────────►│ writer actor         │
+//!  │ one per          │  by partition: the guild decides  │ one per partition    │
+//!  │ connection       │                                   │ decode → fold → batch│
+//!  │                  │◄──────────────────────────────────┤                      │
+//!  └───┬──────────────┘  Committed { partition, position }└───┬──────────────────┘
+//!      │ resume point: the lowest committed sequence          │ one transaction per flush:
+//!  ┌───▼──────────────┐                                       │ rows, history, tombstones,
+//!  │ supervisor       │ restarts, saves resume points         │ the partition's progress
+//!  └───┬──────────────┘                                   ┌───▼──────────────────┐
+//!      └─────────────────────────────────────────────────►│ PostgreSQL           │◄── readers: SQL
+//!                                                         └──────────────────────┘
+//! ```
+//!
+//! - A **shard actor** ([`gateway`]) never waits for a writer longer than heartbeats allow. It reads of a
+//!   payload only what steers the session, and hands the text to the partition that the guild hashes to
+//!   ([`id::partition_of`]). READY goes to every partition.
+//! - A **writer actor** ([`writer`]) turns payloads into changes ([`event`]), folds changes of one key, and
+//!   flushes when there are enough rows or bytes or the oldest is old enough. While a flush is under way
+//!   the next batch grows, so batches grow with load.
+//! - A **flush** ([`store`]) is one transaction: binary `COPY` into staging tables, then one merge per table
+//!   that leaves equal rows untouched. Every table is described by one constant ([`table`]), from which
+//!   its columns, encoding, merge and history follow.
+//! - The **engine** ([`engine`]) alone knows the topology. It starts the writers before the shards, rebuilds
+//!   what panics, and stops in the other order.
+//!
+//! # What holds everywhere
+//!
+//! 1. **Committed is the only progress.** A partition's sequence is written in the transaction that applied
+//!    it; a shard resumes from the lowest of them, and what Discord replays is skipped where it was applied.
+//! 2. **A frame is handled whole or not at all**; events of one guild stay in order, since one shard reads
+//!    them and one partition writes them.
+//! 3. **A new session raises a generation** and touches no row. What was not confirmed since is readable, and
+//!    recognisable.
+//! 4. **Absence proves nothing** unless the set was complete; an outage is never a leave.
+//! 5. **Nothing is dropped silently**: unknown fields go to `extra`, whatever cannot be used to
+//!    `discord.rejected_events`, and the sequence moves on.
+//! 6. **Memory is bounded** by the credits of the partitions and the outbox of each shard, whether or not
+//!    PostgreSQL answers.
+//! 7. **Writers cannot deadlock**: all write the tables in the order of [`table::TABLES`] and rows by key.
+//! 8. **Secrets have a type** ([`config::Secret`]) that does not show them.
+//!
+//! Rules are plain synchronous types that get the time as an argument. Actors and IO are thin shells around
+//! them: actix is used by [`engine`], the actors and what they are sent; PostgreSQL is spoken to in [`store`] and
+//! [`verify`] alone. Imports go down only:
+//! `cli → engine → gateway → writer → {event, store} → table → {id, config}`. [`simulator`] uses none of it,
+//! so that the two can disagree.
+//!
+//! # Reading order
+//!
+//! [`id`] and [`writer::message`] are the vocabulary; then [`table`] (what a row is), [`event`] (what an event
+//! means), [`writer`] (when rows are written), [`store`] (how), [`gateway`] (where they come from), [`engine`]
+//! (who starts whom). [`config`], [`database`], [`embedded`], [`http`] and [`metrics`] are what surrounds it;
+//! [`simulator`] and [`verify`] are how it is shown to be true.
+//!
+//! A new column is a line in its table's constant and a migration; a new event is an arm in
+//! [`event::apply`]'s `match` and a function of its family's file; a new entity is one constant, one arm
+//! and one migration.
+//!
+//! # Embedding
+//!
+//! [`engine::Engine`] starts on the actix system of the host. The library emits `metrics` and `tracing` and
+//! installs neither.
+//!
+//! ```no_run
+//! use std::time::Duration;
+//!
+//! use dsqlstate::{
+//!     config::Config,
+//!     database::Database,
+//!     engine::{Engine, EngineOptions},
+//! };
+//!
+//! fn main() -> Result<(), Box<dyn std::error::Error>> {
+//!     let env = |name: &str| std::env::var(name).ok();
+//!     let config = Config::load(None, env)?;
+//!     // On the main thread: a private server ends with the thread that started it.
+//!     let database = Database::open(&config.database, env)?;
+//!     let failure = actix::System::new().block_on(async {
+//!         let target = database.target().clone();
+//!         let engine = Engine::start(&config, target, EngineOptions::default()).await?;
+//!         let failure = engine.failed().await;
+//!         engine.stop(Duration::from_secs(8)).await;
+//!         Ok::<_, Box<dyn std::error::Error>>(failure)
+//!     });
+//!     database.close();
+//!     Err(failure?.into())
+//! }
+//! ```
 
 pub mod config;
 pub mod database;
@@ -13,4 +112,5 @@ pub mod metrics;
 pub mod simulator;
 pub mod store;
 pub mod table;
+pub mod verify;
 pub mod writer;

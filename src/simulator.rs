@@ -8,11 +8,13 @@
 
 mod config;
 mod connection;
+pub mod control;
 mod event;
 mod gateway;
 mod hub;
 mod live;
 mod model;
+pub mod remote;
 mod replay;
 mod rest;
 mod server;
@@ -113,7 +115,8 @@ impl Simulator {
                 }
             })
             .map_err(failed)?;
-        let bot_id = started.recv().map_err(|_| failed(io::Error::other("the thread ended at once")))?;
+        let bot_id =
+            started.recv().map_err(|_| failed(io::Error::other("the thread ended at once")))?;
         Ok(Self { address, bot_id, commands: Some(commands), thread: Some(thread) })
     }
 
@@ -187,6 +190,18 @@ impl Simulator {
         self.ask(|hub| hub.is_idle())
     }
 
+    /// Leaves requests for member lists (op 8) unanswered, or answers them again: with the live events
+    /// paused, nothing more is dispatched then.
+    pub fn hush(&self, is_hushed: bool) {
+        self.ask(move |hub| hub.is_hushed = is_hushed);
+    }
+
+    /// The last sequence of each shard, if everything was handed to sockets.
+    #[must_use]
+    pub fn settled(&self) -> Option<BTreeMap<u32, u64>> {
+        self.ask(|hub| hub.is_idle().then(|| hub.sequences()))
+    }
+
     /// Ends every TCP connection without a close frame.
     pub fn drop_connections(&self) {
         self.ask(Hub::drop_connections);
@@ -207,8 +222,10 @@ impl Simulator {
     /// Invalidates a shard's session (op 9); one that is not resumable is forgotten.
     pub fn invalidate(&self, shard_id: u32, resumable: bool) {
         self.ask(move |hub| {
-            let found: Vec<_> =
-                hub.of_shard(shard_id).map(|session| (session.id.clone(), session.connection)).collect();
+            let found: Vec<_> = hub
+                .of_shard(shard_id)
+                .map(|session| (session.id.clone(), session.connection))
+                .collect();
             for (session_id, connection) in found {
                 if let Some(connection) = connection {
                     hub.invalid_session(connection, resumable);
@@ -222,7 +239,9 @@ impl Simulator {
 
     /// Closes a shard's connection with a close code.
     pub fn close(&self, shard_id: u32, code: u16) {
-        self.ask(move |hub| hub.control_shard(shard_id, || Control::Close(code, "Closed on command.")));
+        self.ask(move |hub| {
+            hub.control_shard(shard_id, || Control::Close(code, "Closed on command."))
+        });
     }
 
     /// Begins or ends an outage of a guild; false if there is none to begin or end.

@@ -24,9 +24,9 @@ pub use column::{Column, Guard, Merge, Table, Type};
 pub use row::{Key, Row, RowBuilder};
 
 /// Every table that events write, in the order in which a flush writes them. All writers use the
-/// same order and sort rows by key, so that they cannot deadlock.
+/// same order and sort rows by key, so that they cannot deadlock. Users come last: they alone are
+/// written by several partitions, and a row stays locked until its writer commits.
 pub static TABLES: [&Table; 10] = [
-    &users::USERS,
     &guilds::GUILDS,
     &guilds::GUILD_BOTS,
     &guilds::ROLES,
@@ -36,4 +36,5 @@ pub static TABLES: [&Table; 10] = [
     &members::PRESENCES,
     &members::VOICE_STATES,
     &messages::MESSAGES,
+    &users::USERS,
 ];

@@ -19,7 +19,7 @@ use std::collections::BTreeMap;
 use self::{compare::Tables, exceptions::EXCEPTIONS, facts::Facts, recording::Recording};
 
 /// Worlds that are recorded.
-const SEEDS: [u64; 3] = [1, 2, 3];
+const SEEDS: [u64; 3] = [1, 5, 7];
 /// Live events of each.
 const LIVE_EVENTS: u64 = 6_000;
 

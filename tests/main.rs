@@ -6,4 +6,7 @@
 mod command_line;
 mod conformance;
 mod differential;
+mod docs;
+mod embed;
+mod engine;
 mod support;

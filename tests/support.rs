@@ -3,4 +3,5 @@
 
 pub(crate) mod client;
 pub(crate) mod database;
+pub(crate) mod engine;
 pub(crate) mod stream;

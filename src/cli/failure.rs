@@ -9,6 +9,8 @@ use dsqlstate::{config::ConfigError, error::OneLine};
 pub(crate) enum CliError {
     /// The configuration is refused.
     Config(ConfigError),
+    /// What the arguments name is of no use.
+    Usage(Box<dyn Error>),
     /// It was tried and did not work.
     Failed(Box<dyn Error>),
     /// What is wrong has been printed already.
@@ -26,15 +28,17 @@ impl CliError {
     pub(crate) fn report(&self) {
         match self {
             Self::Config(error) => eprintln!("dsqlstate: error: {}", OneLine(error)),
-            Self::Failed(error) => eprintln!("dsqlstate: error: {}", OneLine(error.as_ref())),
+            Self::Usage(error) | Self::Failed(error) => {
+                eprintln!("dsqlstate: error: {}", OneLine(error.as_ref()))
+            }
             Self::Reported => {}
         }
     }
 
-    /// 2 when the configuration is wrong, otherwise 1.
+    /// 2 when usage or configuration is wrong, otherwise 1.
     pub(crate) fn exit_code(&self) -> ExitCode {
         match self {
-            Self::Config(_) => ExitCode::from(2),
+            Self::Config(_) | Self::Usage(_) => ExitCode::from(2),
             Self::Failed(_) | Self::Reported => ExitCode::FAILURE,
         }
     }

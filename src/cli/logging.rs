@@ -7,7 +7,8 @@ use tracing_subscriber::EnvFilter;
 
 /// Starts logging. An embedded library never does this; only the command does.
 pub(crate) fn start(config: &LogConfig) {
-    let filter = EnvFilter::new(&config.level);
+    // What these two tell at info is said by our own lines; the configuration may ask for it anyway.
+    let filter = EnvFilter::new(format!("actix_server=warn,tokio_postgres=warn,{}", config.level));
     let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(stderr);
     match config.format {
         LogFormat::Json => lines.json().init(),

@@ -1,8 +1,17 @@
 //! `dsqlstate psql`: looks around in the configured database.
 
-use std::{ffi::OsString, os::unix::process::CommandExt, path::Path, process::Command};
+use std::{
+    ffi::OsString,
+    os::unix::process::CommandExt,
+    path::{Path, PathBuf},
+    process::Command,
+};
 
-use dsqlstate::{config::Config, database::Database, embedded::find_program};
+use dsqlstate::{
+    config::{Config, Secret},
+    database::Database,
+    embedded::find_program,
+};
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::{CliError, block_on, environment};
@@ -10,6 +19,9 @@ use super::{CliError, block_on, environment};
 /// Arguments of `dsqlstate psql`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
+    /// Directory of a private server, such as the demo's [default: the configured database]
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
     /// Arguments for psql, after --
     #[arg(last = true)]
     arguments: Vec<OsString>,
@@ -24,6 +36,11 @@ enum PsqlError {
 }
 
 pub(crate) fn run(config: &Config, args: &Args) -> Result<(), CliError> {
+    let mut config = config.clone();
+    if let Some(data_dir) = &args.data_dir {
+        config.database.url = Secret::new("");
+        config.database.data_dir.clone_from(data_dir);
+    }
     let database = Database::join(&config.database, environment).map_err(CliError::failed)?;
     let bin_dir = Some(config.database.server_bin_dir.as_path());
     let psql = find_program("psql", bin_dir.filter(|dir| *dir != Path::new("")))

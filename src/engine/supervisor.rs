@@ -1,16 +1,13 @@
 //! The actor that owns the topology: it starts writers before shards, saves resume points, rebuilds
 //! what panicked, and stops in order.
 //!
-//! actix does not restart an actor that panicked, so the supervisor looks after its own.
+//! actix does not restart an actor that panicked, so the supervisor looks after its own
+//! ([`super::actors`]).
 //!
-//! **Invariant:** a rebuilt writer knows only what is durable, so every shard goes back to its
-//! committed sequence, and the other partitions skip what Discord replays.
+//! **Invariant:** the first failure that only somebody outside can mend is told once, and the
+//! supervisor itself decides nothing about it.
 
-use std::{
-    collections::BTreeMap,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use actix::{
     Actor, ActorFutureExt, Addr, Arbiter, AsyncContext, Context, Handler, Message,
@@ -30,30 +27,23 @@ use crate::{
     gateway::{
         counters::ShardCounters,
         identify_queue::IdentifyQueue,
-        options::{ShardOptions, Timing},
+        options::Timing,
         report::{ShardEvent, ShardReport, ShardStatus},
-        shard_actor::{QueryStatus, ReplacePartition, ShardActor, StopShard},
+        shard_actor::{QueryStatus, ShardActor, StopShard},
     },
     id::{ResumePoint, ShardKey},
-    metrics::{EngineMetrics, Stats, WriterMetrics},
-    store::{
-        DatabaseTarget, StoreError,
-        connection::connect,
-        sessions::{StoredProgress, load_progress, load_shard},
-    },
+    metrics::{EngineMetrics, Stats},
+    store::{DatabaseTarget, sessions::StoredProgress},
     writer::{
-        WriterActor, WriterOptions,
+        WriterActor,
         actor::PanicNow,
         batch::BatchLimits,
-        message::{CREDIT_BYTES, ChangesCommitted, PartitionHandle, WriterFailed},
-        partition::Partition,
+        message::{CREDIT_BYTES, ChangesCommitted, WriterFailed},
     },
 };
 
 /// How often resume points are saved and actors looked after.
 const TICK: Duration = Duration::from_secs(1);
-/// First wait before a rebuilt actor's state is read again, when the database does not answer.
-const RELOAD_PAUSE: Duration = Duration::from_millis(500);
 /// Mailbox of the supervisor: a report of every shard at once fits.
 const MAILBOX: usize = 8192;
 
@@ -88,35 +78,37 @@ pub(super) struct Settings {
 
 /// See the module.
 pub(super) struct Supervisor {
-    settings: Settings,
-    writers: Vec<WriterPlace>,
-    shards: BTreeMap<ShardKey, ShardPlace>,
-    shard_arbiters: Vec<Arbiter>,
-    checkpoints: Checkpoints,
+    pub(super) settings: Settings,
+    pub(super) writers: Vec<WriterPlace>,
+    pub(super) shards: BTreeMap<ShardKey, ShardPlace>,
+    pub(super) shard_arbiters: Vec<Arbiter>,
+    pub(super) checkpoints: Checkpoints,
     /// Away while a save is under way.
-    checkpoint_store: Option<CheckpointStore>,
-    queue: IdentifyQueue,
-    failure: watch::Sender<Option<EngineFailure>>,
-    statuses: Vec<ShardStatus>,
-    stopping: bool,
-    stats: Arc<Stats>,
-    metrics: EngineMetrics,
+    pub(super) checkpoint_store: Option<CheckpointStore>,
+    /// A session began during the save under way: the next save follows at once.
+    pub(super) save_again: bool,
+    pub(super) queue: IdentifyQueue,
+    pub(super) failure: watch::Sender<Option<EngineFailure>>,
+    pub(super) statuses: Vec<ShardStatus>,
+    pub(super) stopping: bool,
+    pub(super) stats: Arc<Stats>,
+    pub(super) metrics: EngineMetrics,
 }
 
-struct WriterPlace {
-    arbiter: Arbiter,
-    actor: Addr<WriterActor>,
-    credits: Arc<Semaphore>,
-    restarts: Restarts,
-    rebuilding: bool,
+pub(super) struct WriterPlace {
+    pub(super) arbiter: Arbiter,
+    pub(super) actor: Addr<WriterActor>,
+    pub(super) credits: Arc<Semaphore>,
+    pub(super) restarts: Restarts,
+    pub(super) rebuilding: bool,
 }
 
-struct ShardPlace {
-    actor: Addr<ShardActor>,
-    counters: Arc<ShardCounters>,
-    last_generation: i64,
-    restarts: Restarts,
-    rebuilding: bool,
+pub(super) struct ShardPlace {
+    pub(super) actor: Addr<ShardActor>,
+    pub(super) counters: Arc<ShardCounters>,
+    pub(super) last_generation: i64,
+    pub(super) restarts: Restarts,
+    pub(super) rebuilding: bool,
 }
 
 impl Supervisor {
@@ -135,6 +127,7 @@ impl Supervisor {
                 shard_arbiters: (0..threads).map(|_| Arbiter::new()).collect(),
                 checkpoints: Checkpoints::default(),
                 checkpoint_store,
+                save_again: false,
                 queue,
                 failure,
                 statuses: Vec::new(),
@@ -167,82 +160,7 @@ impl Supervisor {
         })
     }
 
-    fn start_writer(
-        &self,
-        place: usize,
-        arbiter: &Arbiter,
-        progress: &[StoredProgress],
-        ctx: &Context<Self>,
-    ) -> (Addr<WriterActor>, Arc<Semaphore>) {
-        let settings = &self.settings;
-        let mine = progress.iter().filter(|progress| {
-            progress.partition == place && progress.partitions == settings.partitions
-        });
-        let applied: Vec<_> = mine
-            .map(|progress| (progress.shard, Arc::clone(&progress.session_id), progress.sequence))
-            .collect();
-        let options = WriterOptions {
-            place,
-            target: Arc::clone(&settings.target),
-            flush_interval: settings.limits.interval,
-            mailbox: self.settings.shard_count as usize + 16,
-            failures: ctx.address().recipient(),
-            subscriber: settings.subscriber.clone(),
-            metrics: WriterMetrics::new(place, Arc::clone(&self.stats)),
-        };
-        let (partitions, limits) = (settings.partitions, settings.limits);
-        let actor = WriterActor::start_in_arbiter(&arbiter.handle(), move |_| {
-            WriterActor::new(options, Partition::new(place, partitions, limits, applied))
-        });
-        (actor, Arc::new(Semaphore::new(settings.credits as usize)))
-    }
-
-    fn handles(&self) -> Vec<PartitionHandle> {
-        self.writers.iter().map(|writer| self.handle_of(writer)).collect()
-    }
-
-    fn handle_of(&self, writer: &WriterPlace) -> PartitionHandle {
-        PartitionHandle {
-            writer: writer.actor.clone().recipient(),
-            credits: Arc::clone(&writer.credits),
-            total_credits: self.settings.credits,
-        }
-    }
-
-    fn start_shard(
-        &mut self,
-        shard: ShardKey,
-        start: ShardStart,
-        counters: &Arc<ShardCounters>,
-        ctx: &Context<Self>,
-    ) -> Addr<ShardActor> {
-        if let Some(point) = &start.resume {
-            self.checkpoints.saved(point.clone());
-        }
-        let settings = &self.settings;
-        let options = ShardOptions {
-            shard,
-            shard_count: settings.shard_count,
-            token: settings.token.clone(),
-            gateway_url: settings.gateway_url.clone(),
-            intents: settings.intents,
-            large_threshold: settings.large_threshold,
-            complete_member_lists: settings.complete_member_lists,
-            backlog_bytes: settings.backlog_bytes,
-            resume: start.resume,
-            last_generation: start.last_generation,
-            unsynced: start.unsynced,
-            partitions: self.handles(),
-            queue: self.queue.clone(),
-            reports: ctx.address().recipient(),
-            counters: Arc::clone(counters),
-            timing: settings.timing,
-        };
-        let arbiter = &self.shard_arbiters[shard.shard_id as usize % self.shard_arbiters.len()];
-        ShardActor::start_in_arbiter(&arbiter.handle(), move |_| ShardActor::new(options))
-    }
-
-    fn fail(&self, failure: EngineFailure) {
+    pub(super) fn fail(&self, failure: EngineFailure) {
         // The first failure is the cause; later ones follow from it.
         self.failure.send_if_modified(|current| {
             let first = current.is_none();
@@ -278,6 +196,13 @@ impl Supervisor {
         }
     }
 
+    /// A session that just began cannot wait for the next tick: a process that is killed before its
+    /// point is saved would have to identify, and lose what happens meanwhile.
+    fn save_new_session(&mut self, ctx: &mut Context<Self>) {
+        self.save_again = self.checkpoint_store.is_none();
+        self.save_checkpoints(ctx);
+    }
+
     fn save_checkpoints(&mut self, ctx: &mut Context<Self>) {
         let Some(mut store) = self.checkpoint_store.take() else { return };
         let points = self.checkpoints.take_unsaved();
@@ -289,10 +214,12 @@ impl Supervisor {
             let saved = store.save(&points).await;
             (store, points, saved)
         };
-        ctx.spawn(save.into_actor(self).map(|(store, points, saved), this, _| {
+        ctx.spawn(save.into_actor(self).map(|(store, points, saved), this, ctx| {
             this.checkpoint_store = Some(store);
             if !saved {
                 this.checkpoints.give_back(points);
+            } else if std::mem::take(&mut this.save_again) {
+                this.save_checkpoints(ctx);
             }
         }));
     }
@@ -303,86 +230,6 @@ impl Supervisor {
             this.statuses =
                 statuses.into_iter().filter_map(|status| status.ok().flatten()).collect();
         }));
-    }
-
-    fn rebuild_writer(&mut self, place: usize, ctx: &mut Context<Self>) {
-        tracing::error!(partition = place, "a writer panicked: rebuilding it from what is durable");
-        self.metrics.writer_restarted();
-        let writer = &mut self.writers[place];
-        if !writer.restarts.allow(Instant::now()) {
-            return self.fail(EngineFailure::KeepsPanicking {
-                actor: format!("the writer of partition {place}"),
-            });
-        }
-        writer.rebuilding = true;
-        let (target, bot_id) = (Arc::clone(&self.settings.target), self.settings.bot_id);
-        let load = async move { load_until_answered(&target, bot_id).await };
-        ctx.spawn(load.into_actor(self).map(move |progress, this, ctx| {
-            let arbiter = Arbiter::new();
-            let (actor, credits) = this.start_writer(place, &arbiter, &progress, ctx);
-            let writer = &mut this.writers[place];
-            // The old thread has nothing left to run.
-            std::mem::replace(&mut writer.arbiter, arbiter).stop();
-            (writer.actor, writer.credits, writer.rebuilding) = (actor, credits, false);
-            let handle = this.handle_of(&this.writers[place]);
-            let told = this.shards.values().map(|shard| {
-                shard.actor.send(ReplacePartition { partition: place, handle: handle.clone() })
-            });
-            // A shard that is gone is rebuilt with the new handle.
-            ctx.spawn(join_all(told).into_actor(this).map(|_, _, _| ()));
-        }));
-    }
-
-    fn rebuild_shard(&mut self, shard: ShardKey, ctx: &mut Context<Self>) {
-        tracing::error!(
-            shard = shard.shard_id,
-            "a shard panicked: rebuilding it from its checkpoint"
-        );
-        self.metrics.shard_restarted();
-        let Some(place) = self.shards.get_mut(&shard) else { return };
-        if !place.restarts.allow(Instant::now()) {
-            return self.fail(EngineFailure::KeepsPanicking { actor: shard.to_string() });
-        }
-        place.rebuilding = true;
-        let target = Arc::clone(&self.settings.target);
-        let load = async move {
-            let client = connect(&target, "shard").await.ok()?.client;
-            load_shard(&client, shard).await.ok().flatten()
-        };
-        ctx.spawn(load.into_actor(self).map(move |stored, this, ctx| {
-            let resume = this.checkpoints.last(shard).cloned();
-            let Some(place) = this.shards.get(&shard) else { return };
-            let start = ShardStart {
-                resume,
-                last_generation: place.last_generation,
-                unsynced: stored.map(|stored| stored.unsynced_guilds).unwrap_or_default(),
-            };
-            let counters = Arc::clone(&place.counters);
-            let actor = this.start_shard(shard, start, &counters, ctx);
-            if let Some(place) = this.shards.get_mut(&shard) {
-                (place.actor, place.rebuilding) = (actor, false);
-            }
-        }));
-    }
-}
-
-/// Reads what the partitions have applied, for as long as it takes.
-async fn load_until_answered(target: &DatabaseTarget, bot_id: u64) -> Vec<StoredProgress> {
-    loop {
-        let loaded = async {
-            let client = connect(target, "recovery").await?.client;
-            load_progress(&client, bot_id)
-                .await
-                .map_err(StoreError::query(&client, "read what is applied"))
-        };
-        match loaded.await {
-            Ok(progress) => return progress,
-            Err(error) => {
-                let error = OneLine(&error).to_string();
-                tracing::warn!(error, "the database does not answer: trying again");
-                tokio::time::sleep(RELOAD_PAUSE).await;
-            }
-        }
     }
 }
 
@@ -406,11 +253,10 @@ impl Handler<ShardReport> for Supervisor {
                     .is_none_or(|last| last.session.session_id != point.session.session_id);
                 self.checkpoints.report(point);
                 if new {
-                    self.save_checkpoints(ctx);
+                    self.save_new_session(ctx);
                 }
             }
-            ShardEvent::Ready { session, guilds } => {
-                tracing::info!(shard = report.shard.shard_id, guilds, "ready");
+            ShardEvent::Ready { session, .. } => {
                 if let Some(place) = self.shards.get_mut(&report.shard) {
                     place.last_generation = place.last_generation.max(session.generation);
                 }

@@ -11,7 +11,7 @@ use serde_json::value::RawValue;
 use super::{Change, EventError, Result, Transform, ids::WithId};
 use crate::table::{
     change::SessionStart,
-    users::{AVATAR, DISCRIMINATOR, USERNAME, USERS},
+    users::{AVATAR, DISCRIMINATOR, TOLD_SEQUENCE, TOLD_SESSION, USERNAME, USERS},
 };
 
 #[derive(Deserialize)]
@@ -36,16 +36,23 @@ impl Transform<'_> {
 
     /// A user object. Returns its id, whether or not it is full enough to be stored.
     pub(super) fn user(&mut self, raw: &RawValue) -> Result<i64> {
-        self.decode(&USERS, raw)?;
+        self.decode_user(raw)?;
         if self.row.is_present(USERNAME) {
             return Ok(self.emit_row(&USERS)?[0]);
         }
         Ok(self.row.finish(&USERS).ok_or(EventError::Missing("user.id"))?.key[0])
     }
 
+    fn decode_user(&mut self, raw: &RawValue) -> Result<()> {
+        self.decode(&USERS, raw)?;
+        self.row.bigint(TOLD_SESSION, self.received.session.hash());
+        self.row.bigint(TOLD_SEQUENCE, self.received.sequence.cast_signed());
+        Ok(())
+    }
+
     /// The user of a presence: changes a known user if it is full, and never creates one.
     pub(super) fn presence_user(&mut self, raw: &RawValue) -> Result<i64> {
-        self.decode(&USERS, raw)?;
+        self.decode_user(raw)?;
         let told = |column| self.row.is_present(column);
         let full = told(USERNAME) && told(DISCRIMINATOR) && self.row.tells(AVATAR);
         self.row.changes_only();

@@ -3,7 +3,7 @@
 //! **Invariant:** an address that Discord sent is checked before it is used, since twilight panics
 //! on one that is none.
 
-use std::{borrow::Cow, time::Duration};
+use std::time::Duration;
 
 use hyper::Uri;
 use twilight_gateway::{Config, ConfigBuilder, Session, Shard, ShardId};
@@ -17,7 +17,7 @@ use super::{
 #[derive(Clone, Debug)]
 pub(super) enum Start {
     /// With a new session.
-    Identify { why: Cow<'static, str> },
+    Identify,
     /// With the session so far.
     Resume(Resumable),
 }

@@ -153,7 +153,8 @@ impl Counts {
 }
 
 impl IdentifyQueue {
-    /// Starts the queue's task on the current tokio runtime; it ends with the last clone.
+    /// Starts the queue's task on the current tokio runtime, which has to outlive the shards; the
+    /// task ends with the last clone.
     #[must_use]
     pub fn spawn(limit: IdentifyLimit) -> Self {
         let (requests, incoming) = mpsc::unbounded_channel();

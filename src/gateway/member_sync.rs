@@ -1,7 +1,7 @@
 //! Which guilds still need their complete member list, and when to ask Discord for one.
 //!
 //! **Invariant:** at most one full list per guild per 30 s, a few guilds at a time and
-//! [`COMMANDS_PER_MINUTE`] per connection: Discord disconnects a shard that sends more than 120
+//! 100 requests a minute per connection: Discord disconnects a shard that sends more than 120
 //! commands a minute and refuses lists that are asked for too often.
 //!
 //! Rests on <https://discord.com/developers/docs/events/gateway-events#request-guild-members>.
@@ -12,11 +12,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::id::GuildId;
-
-/// Begins the nonce of every request for a complete list. Only chunks that carry it prove that a
-/// member who is not listed has left; an embedder's own requests (prefix searches) do not.
-pub const FULL_LIST_NONCE_PREFIX: &str = "full-";
+use crate::{id::GuildId, writer::member_lists::FULL_LIST_NONCE_PREFIX};
 
 /// Guilds asked for and not yet complete.
 const IN_FLIGHT: usize = 8;

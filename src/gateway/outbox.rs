@@ -144,7 +144,7 @@ mod tests {
     fn bytes_return_to_zero_however_frames_leave() {
         let (mut outbox, session) = (Outbox::new(2), session());
         outbox.push(0, session.clone(), frame(1, "abc"));
-        outbox.push(1, session.clone(), frame(2, "abcdef"));
+        outbox.push(1, session, frame(2, "abcdef"));
         assert_eq!(outbox.bytes(), 9 + 2 * FRAME_OVERHEAD_BYTES);
         assert_eq!(outbox.front_bytes(1), Some(6));
         outbox.take(1, |_| true);

@@ -3,6 +3,9 @@
 //! **Invariant:** a connection is polled as long as it exists, whatever the writers do, and never
 //! past a close; every reconnect goes through [`ReconnectPolicy`], none through twilight.
 
+mod drive;
+mod receive;
+
 use std::{
     borrow::Cow,
     future::pending,
@@ -13,42 +16,25 @@ use std::{
 use actix::Recipient;
 use rand::{Rng, SeedableRng, rngs::SmallRng};
 use tokio::sync::{mpsc, oneshot};
-use tracing::{debug, error, info, warn};
-use twilight_gateway::{
-    Message,
-    error::{ReceiveMessageError, ReceiveMessageErrorType},
-};
+use tracing::{info, warn};
 use twilight_model::gateway::Intents;
 
 use super::{
-    backpressure::{ReadGate, Reading},
+    backpressure::ReadGate,
     connection::{Connection, Item},
-    connector::{Connector, Start, Wait, is_address},
+    connector::{Connector, Start, Wait},
     counters::ShardCounters,
     delivery::{Delivery, Step},
-    intake::{Identity, Intake, Received, ReceivedAt},
+    intake::{Identity, Intake},
     member_sync::MemberSync,
     options::{ShardOptions, Timing},
-    peek::{DISPATCH, Peek},
-    reconnect::{Decision, ReconnectPolicy, ShardFailure, ShowCode},
-    report::{ReportGate, Reporter, ShardEvent, ShardState, ShardStatus},
+    reconnect::{ReconnectPolicy, ShardFailure},
+    report::{ReportGate, Reporter, ShardState, ShardStatus},
 };
 use crate::{
     id::{ResumePoint, ShardKey},
     writer::message::{Committed, PartitionHandle},
 };
-
-const RECONNECT: u8 = 7;
-const INVALID_SESSION: u8 = 9;
-const HELLO: u8 = 10;
-const HEARTBEAT_ACK: u8 = 11;
-
-/// The code that twilight reports for a connection that was lost without one.
-const ABNORMAL_CLOSE: u16 = 1006;
-/// Member lists wait while more than this part of the backlog is queued.
-const MEMBERS_SHARE: usize = 4;
-/// How many heartbeat intervals a connection may be silent; twilight notices within two.
-const SILENT_INTERVALS: u32 = 3;
 
 /// What the actor passes on.
 pub(super) enum Command {
@@ -103,8 +89,11 @@ enum Event {
 /// One connection, from being opened until its close.
 struct Link {
     shard: Connection,
+    /// When it last said something, or was not listened to.
     heard_at: Instant,
+    /// Whether HELLO came.
     hello: bool,
+    /// Why it is about to end, and when it is dropped if it does not.
     ending: Option<(Ending, Instant)>,
 }
 
@@ -126,6 +115,7 @@ pub(super) struct Pump {
     state: ShardState,
     /// Why the next identify is needed.
     why: Cow<'static, str>,
+    /// Whether the session's own address failed.
     avoid_resume_url: bool,
 }
 
@@ -197,9 +187,6 @@ impl Pump {
         }
         self.state = ShardState::Connecting;
         let shard = self.connector.open(&start, self.avoid_resume_url);
-        if let Start::Identify { why } = start {
-            self.why = why;
-        }
         let mut link = Link { shard, heard_at: now(), hello: false, ending: None };
         self.drive(&mut link).await
     }
@@ -240,117 +227,11 @@ impl Pump {
         }
     }
 
-    /// Serves a connection until it ends.
-    async fn drive(&mut self, link: &mut Link) -> Next {
-        loop {
-            let now = now();
-            self.report_checkpoint(now);
-            self.request_members(link, now);
-            let (read, until) = match self.plan(link, now) {
-                Ok(plan) => plan,
-                Err(next) => return next,
-            };
-            match self.next_event(read.then_some(&mut link.shard), until).await {
-                Event::Tick => {}
-                Event::Delivered(step) => self.on_delivered(step),
-                Event::Command(command) => match self.on_command(command) {
-                    Some(Next::Stop(stop)) => self.end(link, Ending::Stop(stop)),
-                    Some(next) => return leave(link, next),
-                    None => {}
-                },
-                Event::Message(message) => {
-                    if let Some(next) = self.on_message(link, message) {
-                        return leave(link, next);
-                    }
-                }
-            }
-        }
-    }
-
-    /// Whether to read, and when to look again; or that the connection is to be dropped.
-    fn plan(&mut self, link: &mut Link, now: Instant) -> Result<(bool, Instant), Next> {
-        let tick = now + self.timing.tick;
-        if let Some((_, deadline)) = &link.ending {
-            let deadline = *deadline;
-            return if now < deadline { Ok((true, deadline)) } else { Err(self.ended(link, None)) };
-        }
-        let silence = match link.hello {
-            true => self.timing.hello.max(self.gate.heartbeat_interval() * SILENT_INTERVALS),
-            false => self.timing.hello,
-        };
-        if now.duration_since(link.heard_at) > silence {
-            warn!(shard = self.key.shard_id, "the connection is silent, dropping it");
-            return Err(self.ended(link, None));
-        }
-        match self.gate.decide(self.intake.outbox.bytes(), now) {
-            Reading::Read => Ok((true, tick)),
-            Reading::PauseUntil(at) => {
-                link.heard_at = now;
-                Ok((false, at.min(tick)))
-            }
-            Reading::GiveUp => {
-                let (shard, bytes) = (self.key.shard_id, self.intake.outbox.bytes());
-                warn!(shard, bytes, "writers are behind, letting go of the connection");
-                self.counters.stalls.increment();
-                self.end(link, Ending::Stalled);
-                Ok((true, tick))
-            }
-        }
-    }
-
-    /// Asks for a close that keeps the session. What is not connected needs none.
-    fn end(&mut self, link: &mut Link, ending: Ending) {
-        let ending = match (link.ending.take(), ending) {
-            (Some((Ending::Stop(earlier), _)), Ending::Stop(stop)) => {
-                Ending::Stop(earlier.and(stop))
-            }
-            (_, ending) => ending,
-        };
-        let patience = if link.shard.close() { self.timing.close } else { Duration::ZERO };
-        let mut deadline = now() + patience;
-        if let Ending::Stop(stop) = &ending {
-            deadline = deadline.min(stop.deadline);
-        }
-        link.ending = Some((ending, deadline));
-    }
-
-    /// The connection is over: what comes next.
-    fn ended(&mut self, link: &mut Link, code: Option<u16>) -> Next {
-        self.counters.disconnects.increment();
-        let now = now();
-        self.intake.members.connection_lost(now);
-        match link.ending.take() {
-            Some((Ending::Stop(stop), _)) => Next::Stop(stop),
-            Some((Ending::Stalled, _)) => self.connect(Wait::UntilDrained),
-            Some((Ending::Reconnect, _)) | None => {
-                let decision = self.policy.on_close(code, now, &mut self.rng);
-                info!(shard = self.key.shard_id, ?decision, "disconnected with {}", ShowCode(code));
-                self.decided(decision, code)
-            }
-        }
-    }
-
-    fn decided(&mut self, decision: Decision, code: Option<u16>) -> Next {
-        match decision {
-            Decision::Resume { after } => self.connect(Wait::For(after)),
-            Decision::Identify { after } => {
-                self.intake.lose_session();
-                self.why = format!("the session ended with {}", ShowCode(code)).into();
-                self.connect(Wait::For(after))
-            }
-            Decision::Fatal(failure) => {
-                error!(shard = self.key.shard_id, "{failure}");
-                self.reporter.event(ShardEvent::Failed(failure));
-                self.connect(Wait::Forever)
-            }
-        }
-    }
-
     /// Connects with the session as received, or with a new one.
     fn connect(&mut self, wait: Wait) -> Next {
         let start = match self.intake.resumable() {
             Some(resumable) => Start::Resume(resumable),
-            None => Start::Identify { why: self.why.clone() },
+            None => Start::Identify,
         };
         Next::Connect { start, wait }
     }
@@ -408,180 +289,6 @@ impl Pump {
         self.connect(Wait::For(Duration::ZERO))
     }
 
-    fn on_message(&mut self, link: &mut Link, message: Option<Item>) -> Option<Next> {
-        link.heard_at = now();
-        self.gate.read(link.heard_at);
-        match message {
-            Some(Ok(Message::Text(text))) => self.on_text(link, &text),
-            Some(Ok(Message::Close(frame))) => {
-                let code = frame.map(|frame| frame.code);
-                let latency = link.shard.latency();
-                let unanswered = latency.sent().is_some() && latency.received().is_none();
-                if code == Some(ABNORMAL_CLOSE) && unanswered {
-                    self.counters.zombies.increment();
-                }
-                Some(self.ended(link, code))
-            }
-            None => Some(self.ended(link, None)),
-            Some(Err(error)) => self.on_error(link, &error),
-        }
-    }
-
-    fn on_error(&mut self, link: &mut Link, error: &ReceiveMessageError) -> Option<Next> {
-        // The error's own text may hold the payload: only its kind is logged.
-        match error.kind() {
-            ReceiveMessageErrorType::Reconnect => {
-                let cause = std::error::Error::source(error).map(ToString::to_string);
-                warn!(shard = self.key.shard_id, cause, "cannot connect");
-                self.avoid_resume_url = true;
-                Some(self.ended(link, None))
-            }
-            ReceiveMessageErrorType::Deserializing { event } => {
-                self.counters.unreadable.increment();
-                self.on_unreadable(event)
-            }
-            _ => {
-                self.counters.unreadable.increment();
-                warn!(shard = self.key.shard_id, "cannot decompress what discord sent");
-                link.ending = Some((Ending::Reconnect, now() + self.timing.close));
-                None
-            }
-        }
-    }
-
-    /// A payload without what twilight needs. Dispatches are stored all the same.
-    fn on_unreadable(&mut self, text: &str) -> Option<Next> {
-        let peek = Peek::of(text);
-        warn!(shard = self.key.shard_id, op = peek.op, event = peek.event(), "unreadable payload");
-        match (peek.op, peek.event()) {
-            (DISPATCH, "READY") | (HELLO | INVALID_SESSION, _) => Some(self.session_refused()),
-            (DISPATCH, _) => self.on_dispatch(text, &peek),
-            _ => None,
-        }
-    }
-
-    fn on_text(&mut self, link: &mut Link, text: &str) -> Option<Next> {
-        let peek = Peek::of(text);
-        match peek.op {
-            DISPATCH => return self.on_dispatch(text, &peek),
-            RECONNECT => {
-                debug!(shard = self.key.shard_id, "discord asks for a reconnect");
-                self.closing(link);
-            }
-            INVALID_SESSION if peek.resumable => self.closing(link),
-            INVALID_SESSION => return Some(self.session_refused()),
-            HELLO => self.on_hello(link, &peek),
-            HEARTBEAT_ACK => {
-                if let Some(&latency) = link.shard.latency().recent().first() {
-                    self.counters.heartbeat_acknowledged(latency);
-                }
-            }
-            _ => {}
-        }
-        None
-    }
-
-    /// Twilight has asked for a close; a stop or a stall that did so before stays the reason.
-    fn closing(&self, link: &mut Link) {
-        let deadline = now() + self.timing.close;
-        link.ending.get_or_insert((Ending::Reconnect, deadline));
-    }
-
-    fn on_hello(&mut self, link: &mut Link, peek: &Peek<'_>) {
-        link.hello = true;
-        let shard = self.key.shard_id;
-        if let Some(interval) = peek.d.heartbeat_interval_ms() {
-            self.gate.hello(Duration::from_millis(interval));
-        }
-        if let Some(session) = link.shard.session() {
-            self.state = ShardState::Resuming;
-            self.counters.resumes.increment();
-            info!(shard, "resuming session {} at sequence {}", session.id(), session.sequence());
-        } else {
-            self.state = ShardState::Identifying;
-            self.counters.identifies.increment();
-            info!(shard, "identifying: {}", self.why);
-        }
-    }
-
-    fn on_dispatch(&mut self, text: &str, peek: &Peek<'_>) -> Option<Next> {
-        self.counters.dispatch(peek.event(), text.len());
-        let at = ReceivedAt { now: now(), unix_us: unix_micros() };
-        match self.intake.dispatch(text, peek, at) {
-            Received::Event => {}
-            Received::Ready { session, guilds } => {
-                if self.state == ShardState::Resuming {
-                    self.counters.refused_resumes.increment();
-                    warn!(
-                        shard = self.key.shard_id,
-                        "discord answered a resume with a new session"
-                    );
-                }
-                let generation = session.generation;
-                info!(shard = self.key.shard_id, generation, guilds, "session ready");
-                self.reporter.event(ShardEvent::Ready { session, guilds });
-                self.session_works(at.now);
-                return self.check_resume_url(peek);
-            }
-            Received::Resumed => {
-                info!(shard = self.key.shard_id, sequence = peek.s, "session resumed");
-                self.session_works(at.now);
-            }
-            Received::Orphan => {
-                self.counters.orphans.increment();
-                let event = peek.event();
-                warn!(shard = self.key.shard_id, event, "dispatch outside of a session");
-            }
-        }
-        None
-    }
-
-    /// Twilight now holds READY's address, and would panic on one that is none: a connection of
-    /// ours leaves it out.
-    fn check_resume_url(&mut self, peek: &Peek<'_>) -> Option<Next> {
-        let (_, url) = peek.d.session()?;
-        if is_address(url.trim_end_matches('/')) {
-            return None;
-        }
-        warn!(shard = self.key.shard_id, "READY has an unusable resume_gateway_url");
-        self.intake.members.connection_lost(now());
-        Some(self.connect(Wait::For(Duration::ZERO)))
-    }
-
-    fn session_works(&mut self, now: Instant) {
-        self.state = ShardState::Active;
-        self.avoid_resume_url = false;
-        self.policy.on_session(now);
-    }
-
-    /// Discord does not take the session, or began it unreadably.
-    fn session_refused(&mut self) -> Next {
-        let was = if self.state == ShardState::Resuming {
-            self.counters.refused_resumes.increment();
-            "discord refused to resume the session"
-        } else {
-            "discord ended the session"
-        };
-        self.counters.disconnects.increment();
-        let now = now();
-        self.intake.lose_session();
-        self.intake.members.connection_lost(now);
-        self.why = Cow::Borrowed(was);
-        let decision = self.policy.on_session_refused(now, &mut self.rng);
-        let Decision::Identify { after } = decision else { return self.decided(decision, None) };
-        self.connect(Wait::For(after))
-    }
-
-    fn request_members(&mut self, link: &Link, now: Instant) {
-        let free = self.intake.outbox.bytes() < self.backlog_bytes / MEMBERS_SHARE;
-        if self.state != ShardState::Active || link.ending.is_some() || !free {
-            return;
-        }
-        while let Some(request) = self.intake.members.next_request(now) {
-            link.shard.send(request.to_json(self.presences));
-        }
-    }
-
     fn report_checkpoint(&mut self, now: Instant) {
         self.reporter.checkpoint(self.intake.checkpoint.resume_point(), now);
     }
@@ -625,14 +332,6 @@ impl Pump {
             // Whoever asked may have gone.
             let _ = reply.send(point.cloned());
         }
-    }
-}
-
-/// Leaves a connection; a stop that was waiting for its close is not forgotten.
-fn leave(link: &mut Link, next: Next) -> Next {
-    match (link.ending.take(), next) {
-        (Some((Ending::Stop(stop), _)), Next::Connect { .. }) => Next::Stop(stop),
-        (_, next) => next,
     }
 }
 

@@ -5,18 +5,19 @@
 mod server;
 
 use std::{
-    sync::{Arc, Mutex, atomic::Ordering},
+    sync::{Arc, Mutex},
     time::{Duration, Instant},
 };
 
-use actix::{Actor, Addr, Context, Handler, Message, Recipient};
+use actix::{Actor, Addr, AsyncContext, Context, Handler, Message, Recipient};
+use futures_util::SinkExt;
 use tokio::{
     sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc},
     time::timeout,
 };
 use twilight_model::gateway::Intents;
 
-use self::server::{Gateway, PATIENCE, Peer, event, ready, resumed};
+use self::server::{Gateway, PATIENCE, Peer, event, hello, ready, resumed};
 use super::{
     counters::ShardCounters,
     identify_queue::{IdentifyLimit, IdentifyQueue},
@@ -37,6 +38,8 @@ const STOP: StopShard = StopShard { deadline: Duration::from_secs(5) };
 /// A writer that commits at once, or not before it is told to.
 struct Writer {
     partition: usize,
+    /// Its own handle, for the price of a frame.
+    handle: PartitionHandle,
     ledger: Ledger,
     holding: bool,
     held: Vec<(Recipient<Committed>, u64, OwnedSemaphorePermit)>,
@@ -51,6 +54,10 @@ impl Handler<ApplyFrames> for Writer {
 
     fn handle(&mut self, apply: ApplyFrames, _: &mut Self::Context) {
         let last = apply.frames.last().expect("a message has frames").position;
+        let costs = apply.frames.iter().map(|frame| self.handle.cost(frame.text.len()) as usize);
+        assert_eq!(apply.credit.num_permits(), costs.sum::<usize>(), "every frame is paid for");
+        let share = self.handle.total_credits as usize / 4;
+        assert!(apply.frames.len() == 1 || apply.credit.num_permits() <= share);
         self.held.push((apply.ack, last, apply.credit));
         self.ledger.record(self.partition, &apply.session, apply.frames);
         if !self.holding {
@@ -163,13 +170,17 @@ struct Rig {
 
 fn writer(partition: usize, ledger: &Ledger, credits: u32) -> (Addr<Writer>, PartitionHandle) {
     let ledger = ledger.clone();
-    let writer = Writer { partition, ledger, holding: false, held: Vec::new() }.start();
-    let handle = PartitionHandle {
-        writer: writer.clone().recipient(),
-        credits: Arc::new(Semaphore::new(credits as usize)),
-        total_credits: credits,
-    };
-    (writer, handle)
+    let mut handle = None;
+    let writer = Writer::create(|ctx| {
+        let created = PartitionHandle {
+            writer: ctx.address().recipient(),
+            credits: Arc::new(Semaphore::new(credits as usize)),
+            total_credits: credits,
+        };
+        handle = Some(created.clone());
+        Writer { partition, handle: created, ledger, holding: false, held: Vec::new() }
+    });
+    (writer, handle.expect("made with the actor"))
 }
 
 fn millis(min: u64, max: u64) -> WaitRange {
@@ -324,6 +335,25 @@ async fn a_lost_connection_resumes_with_the_received_sequence() {
     assert_eq!(rig.counters.resumes.get(), 1);
 }
 
+#[actix::test]
+async fn heartbeats_carry_the_received_sequence_whatever_is_committed() {
+    let mut rig = Rig::start().await;
+    let mut peer = rig.gateway.accept(50).await;
+    peer.begin("one", &rig.gateway.url).await;
+    rig.checkpoint(1).await;
+    rig.hold(true).await;
+    peer.send(&event(2, 1, 10));
+    let beats = async { while peer.heartbeats.recv().await.expect("a heartbeat") != 2 {} };
+    timeout(PATIENCE, beats).await.expect("a heartbeat with the received sequence");
+    assert_eq!(rig.status().await.committed_sequence, Some(1));
+    let acknowledged = async {
+        while rig.status().await.latency.is_none() {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(PATIENCE, acknowledged).await.expect("a measured heartbeat");
+}
+
 fn resume_point(url: &str, sequence: u64) -> ResumePoint {
     let session = Session {
         shard: ShardKey { bot_id: 7, shard_id: 0 },
@@ -422,7 +452,7 @@ async fn a_fatal_code_is_reported_and_never_tried_again() {
     assert!(failure.to_string().contains("Privileged Gateway Intents"));
     assert_eq!(rig.status().await.state, ShardState::Failed);
     assert_eq!(rig.shard.send(STOP).await.unwrap(), None);
-    assert_eq!(rig.gateway.waiting(), 0);
+    assert_eq!(rig.gateway.waiting().await, 0);
 }
 
 #[actix::test]
@@ -430,6 +460,35 @@ async fn a_gateway_url_that_is_none_fails_and_ends_the_actor() {
     let mut rig = Rig::with(|options| options.gateway_url = "127.0.0.1".to_owned()).await;
     let ShardEvent::Failed(failure) = rig.event().await else { panic!("it must fail") };
     assert!(failure.to_string().contains("[discord] gateway_url"));
+}
+
+#[actix::test]
+async fn a_panic_in_the_task_ends_the_actor() {
+    // Without partitions the first event has nowhere to go.
+    let mut rig = Rig::with(|options| options.partitions.clear()).await;
+    let mut peer = rig.gateway.accept(CALM_MS).await;
+    peer.begin("one", &rig.gateway.url).await;
+    peer.send(&event(2, 1, 10));
+    let gone = async {
+        while rig.shard.send(QueryStatus).await.is_ok() {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(PATIENCE, gone).await.expect("the actor ends");
+}
+
+#[actix::test]
+async fn a_writer_replaced_during_a_stop_does_not_prevent_it() {
+    let (rig, mut peer) = Rig::ready().await;
+    rig.hold(true).await;
+    peer.send(&event(2, guilds()[0], 10));
+    rig.ledger.until_sequence(2).await;
+    let stopping = actix::spawn(rig.shard.send(STOP));
+    assert_eq!(peer.closed().await, Some(4000));
+    let (_replacement, handle) = writer(0, &rig.ledger, 64);
+    rig.shard.send(ReplacePartition { partition: 0, handle }).await.unwrap();
+    let point = stopping.await.unwrap().unwrap().expect("a session");
+    assert_eq!(point.sequence, 1);
 }
 
 #[actix::test]
@@ -551,9 +610,14 @@ async fn a_stalled_writer_costs_bounded_memory_and_no_event() {
     // It reads no further than the backlog, and lets go with a resumable code: no zombie.
     assert_eq!(peer.closed().await, Some(4000));
     assert!(started.elapsed() >= Duration::from_millis(150));
-    assert!(peer.heartbeats.load(Ordering::SeqCst) > 0);
     assert_eq!((rig.counters.zombies.get(), rig.counters.stalls.get()), (0, 1));
-    assert_eq!(rig.gateway.waiting(), 0, "it must not come back before the outbox is empty");
+    let draining = async {
+        while rig.status().await.state != ShardState::Draining {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(PATIENCE, draining).await.expect("it comes back only with an empty outbox");
+    assert_eq!(rig.gateway.waiting().await, 0);
 
     rig.hold(false).await;
     let mut peer = rig.gateway.accept(CALM_MS).await;
@@ -605,6 +669,17 @@ async fn a_silent_connection_is_dropped() {
     let mut peer = rig.gateway.accept(CALM_MS).await;
     peer.expect(2).await;
     drop(silent);
+}
+
+#[actix::test]
+async fn unanswered_heartbeats_end_the_connection_and_keep_the_session() {
+    let (mut rig, peer) = Rig::ready().await;
+    drop(peer);
+    let mut deaf = rig.gateway.accept_silently().await;
+    deaf.send(hello(40)).await.unwrap();
+    let mut peer = rig.gateway.accept(CALM_MS).await;
+    assert_eq!(peer.expect(6).await["seq"], 1);
+    assert_eq!(rig.counters.zombies.get(), 1);
 }
 
 #[actix::test]

@@ -38,8 +38,11 @@ pub(super) enum Compression {
 const ZSTD_LEVEL: i32 = 1;
 
 /// Serves a gateway connection until either side ends it.
-pub(super) async fn serve<S>(hub: Rc<RefCell<Hub>>, socket: WebSocketStream<S>, compression: Compression)
-where
+pub(super) async fn serve<S>(
+    hub: Rc<RefCell<Hub>>,
+    socket: WebSocketStream<S>,
+    compression: Compression,
+) where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     let (control, orders) = mpsc::unbounded_channel();
@@ -139,7 +142,10 @@ async fn write(
 }
 
 /// Waits for an order, or for the session's bell, which gives `None`.
-async fn wait(orders: &mut UnboundedReceiver<Control>, attached: Option<&Attached>) -> Option<Control> {
+async fn wait(
+    orders: &mut UnboundedReceiver<Control>,
+    attached: Option<&Attached>,
+) -> Option<Control> {
     let bell = async {
         match attached {
             Some(attached) => attached.bell.notified().await,

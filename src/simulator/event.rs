@@ -78,8 +78,14 @@ pub(crate) enum Event {
     Ready(Arc<Ready>),
     Resumed,
     GuildCreate(Arc<GuildSnapshot>),
-    GuildUpdate { guild: Arc<Guild>, roles: Vec<Arc<Role>> },
-    GuildDelete { guild_id: u64, unavailable: bool },
+    GuildUpdate {
+        guild: Arc<Guild>,
+        roles: Vec<Arc<Role>>,
+    },
+    GuildDelete {
+        guild_id: u64,
+        unavailable: bool,
+    },
     RoleCreate(u64, Arc<Role>),
     RoleUpdate(u64, Arc<Role>),
     RoleDelete(u64, u64),
@@ -89,21 +95,47 @@ pub(crate) enum Event {
     ThreadCreate(Arc<Channel>),
     ThreadUpdate(Arc<Channel>),
     ThreadDelete(Arc<Channel>),
-    ChannelPinsUpdate { guild_id: u64, channel_id: u64, last_pin_timestamp: Option<Time> },
+    ChannelPinsUpdate {
+        guild_id: u64,
+        channel_id: u64,
+        last_pin_timestamp: Option<Time>,
+    },
     MemberAdd(u64, Person),
     MemberUpdate(u64, Person),
     MemberRemove(u64, Arc<User>),
     MembersChunk(Arc<Chunk>),
     PresenceUpdate(u64, Arc<Presence>),
-    VoiceStateUpdate { guild_id: u64, state: Arc<VoiceState>, person: Option<Person> },
+    VoiceStateUpdate {
+        guild_id: u64,
+        state: Arc<VoiceState>,
+        person: Option<Person>,
+    },
     MessageCreate(Arc<Message>),
     MessageUpdate(Arc<Message>),
-    MessageDelete { guild_id: Option<u64>, channel_id: u64, id: u64 },
-    MessageDeleteBulk { guild_id: u64, channel_id: u64, ids: Vec<Snowflake> },
+    MessageDelete {
+        guild_id: Option<u64>,
+        channel_id: u64,
+        id: u64,
+    },
+    MessageDeleteBulk {
+        guild_id: u64,
+        channel_id: u64,
+        ids: Vec<Snowflake>,
+    },
     UserUpdate(Arc<User>),
-    TypingStart { guild_id: u64, channel_id: u64, person: Person, at: Time },
+    TypingStart {
+        guild_id: u64,
+        channel_id: u64,
+        person: Person,
+        at: Time,
+    },
     /// An event of which the truth keeps nothing but the count.
-    Other { name: Box<str>, guild_id: Option<u64>, intents: Intents, payload: Arc<Value> },
+    Other {
+        name: Box<str>,
+        guild_id: Option<u64>,
+        intents: Intents,
+        payload: Arc<Value>,
+    },
 }
 
 /// A list of shared objects, written without the sharing.
@@ -240,7 +272,9 @@ impl Event {
             Self::Ready(ready) => put(out, &ready_payload(ready)),
             Self::Resumed => put(out, &json!({ "_trace": ["[\"simulator\"]"] })),
             Self::GuildCreate(snapshot) => put(out, &GuildCreatePayload::of(snapshot)),
-            Self::GuildUpdate { guild, roles } => put(out, &GuildUpdatePayload { guild, roles: Each(roles) }),
+            Self::GuildUpdate { guild, roles } => {
+                put(out, &GuildUpdatePayload { guild, roles: Each(roles) })
+            }
             Self::GuildDelete { guild_id, unavailable: true } => {
                 put(out, &json!({ "id": Snowflake(*guild_id), "unavailable": true }));
             }
@@ -249,7 +283,10 @@ impl Event {
                 put(out, &json!({ "guild_id": Snowflake(*guild_id), "role": role.as_ref() }));
             }
             Self::RoleDelete(guild_id, role_id) => {
-                put(out, &json!({ "guild_id": Snowflake(*guild_id), "role_id": Snowflake(*role_id) }));
+                put(
+                    out,
+                    &json!({ "guild_id": Snowflake(*guild_id), "role_id": Snowflake(*role_id) }),
+                );
             }
             Self::ChannelCreate(channel)
             | Self::ChannelUpdate(channel)
@@ -286,9 +323,12 @@ impl Event {
                     state,
                 },
             ),
-            Self::MessageCreate(message) | Self::MessageUpdate(message) => put(out, message.as_ref()),
+            Self::MessageCreate(message) | Self::MessageUpdate(message) => {
+                put(out, message.as_ref())
+            }
             Self::MessageDelete { guild_id, channel_id, id } => {
-                let mut payload = json!({ "id": Snowflake(*id), "channel_id": Snowflake(*channel_id) });
+                let mut payload =
+                    json!({ "id": Snowflake(*id), "channel_id": Snowflake(*channel_id) });
                 if let Some(guild_id) = guild_id {
                     payload["guild_id"] = json!(Snowflake(*guild_id));
                 }

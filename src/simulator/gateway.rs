@@ -134,13 +134,17 @@ impl Hub {
         }
         let shard = match &d["shard"] {
             Value::Null => [0, 1],
-            shard => serde_json::from_value::<[u32; 2]>(shard.clone()).map_err(|_| INVALID_SHARD)?,
+            shard => {
+                serde_json::from_value::<[u32; 2]>(shard.clone()).map_err(|_| INVALID_SHARD)?
+            }
         };
         if shard[0] >= shard[1] {
             return Err(INVALID_SHARD);
         }
         let guilds = self.world.guild_ids().iter();
-        if guilds.filter(|&&id| crate::id::shard_of(id, shard[1]) == shard[0]).count() > MAX_GUILDS_PER_SHARD {
+        if guilds.filter(|&&id| crate::id::shard_of(id, shard[1]) == shard[0]).count()
+            > MAX_GUILDS_PER_SHARD
+        {
             return Err(SHARDING_REQUIRED);
         }
         let large_threshold = d["large_threshold"].as_u64().unwrap_or(50).clamp(50, 250) as u32;
@@ -183,7 +187,8 @@ impl Hub {
             return Err(AUTHENTICATION_FAILED);
         }
         let sequence = d["seq"].as_u64().ok_or(INVALID_SEQUENCE)?;
-        let Some(mut session) = d["session_id"].as_str().and_then(|id| self.sessions.remove(id)) else {
+        let Some(mut session) = d["session_id"].as_str().and_then(|id| self.sessions.remove(id))
+        else {
             self.invalid_session(connection, false);
             return Ok(());
         };
@@ -216,14 +221,21 @@ impl Hub {
         self.control(connection, Control::Send(payload.to_string().into()));
     }
 
-    fn request_members(&mut self, session_id: &str, d: &Value, now: Instant) -> Result<(), Refusal> {
+    fn request_members(
+        &mut self,
+        session_id: &str,
+        d: &Value,
+        now: Instant,
+    ) -> Result<(), Refusal> {
         self.stats.op8_requests += 1;
         let request = MemberRequest::parse(d).ok_or(DECODE_ERROR)?;
         let Some(session) = self.sessions.get_mut(session_id) else { return Ok(()) };
         if !request.is_allowed(session.wishes.intents) {
             return Err(DISALLOWED_INTENTS);
         }
-        session.request_members(request, now, &mut self.truth);
+        if !self.is_hushed {
+            session.request_members(request, now, &mut self.truth);
+        }
         Ok(())
     }
 
@@ -234,7 +246,9 @@ impl Hub {
         let Some(guild_id) = id(&d["guild_id"]) else { return };
         let channel_id = id(&d["channel_id"]);
         let mut rng = people::rng_of(self.config.seed, guild_id);
-        let Some(guild) = self.world.guild(guild_id).filter(|guild| guild.is_reachable()) else { return };
+        let Some(guild) = self.world.guild(guild_id).filter(|guild| guild.is_reachable()) else {
+            return;
+        };
         let state = VoiceState {
             channel_id: channel_id.map(Snowflake),
             self_mute: d["self_mute"].as_bool().unwrap_or(false),

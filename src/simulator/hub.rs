@@ -60,6 +60,7 @@ pub(super) struct Hub {
     pub(super) refuses_connections: bool,
     live: Live,
     paused: bool,
+    pub(super) is_hushed: bool,
     events_per_second: f64,
     credit: f64,
     duplicates: u64,
@@ -68,7 +69,11 @@ pub(super) struct Hub {
 }
 
 impl Hub {
-    pub(super) fn new(config: SimulatorConfig, gateway_url: String, recording: Option<Recording>) -> Self {
+    pub(super) fn new(
+        config: SimulatorConfig,
+        gateway_url: String,
+        recording: Option<Recording>,
+    ) -> Self {
         let guilds = if recording.is_some() { 0 } else { config.guilds };
         let world = World::new(config.seed, guilds, WORLD_START);
         Self {
@@ -86,6 +91,7 @@ impl Hub {
             stalled_shards: HashSet::new(),
             refuses_connections: false,
             paused: false,
+            is_hushed: false,
             credit: 0.0,
             duplicates: 0,
             next_connection: 0,
@@ -140,8 +146,22 @@ impl Hub {
         let id: Box<str> =
             format!("{:016x}{:016x}", self.config.seed ^ 0x5E55_1045, self.next_session).into();
         let mut session = match &self.recording {
-            Some(recording) => recording.open(id.clone(), wishes, &self.config, &self.gateway_url, &mut self.world, &mut self.truth),
-            None => Session::open(id.clone(), wishes, &self.config, &self.gateway_url, &mut self.world, &mut self.truth),
+            Some(recording) => recording.open(
+                id.clone(),
+                wishes,
+                &self.config,
+                &self.gateway_url,
+                &mut self.world,
+                &mut self.truth,
+            ),
+            None => Session::open(
+                id.clone(),
+                wishes,
+                &self.config,
+                &self.gateway_url,
+                &mut self.world,
+                &mut self.truth,
+            ),
         };
         session.connection = Some(connection);
         self.stats.identifies += 1;
@@ -154,7 +174,8 @@ impl Hub {
         if let Some(connection) = self.connections.get_mut(&connection) {
             connection.session_id = Some(session.id.clone());
             let bell = Arc::clone(&session.bell);
-            let _ = connection.control.send(Control::Attach { session_id: session.id.clone(), bell });
+            let _ =
+                connection.control.send(Control::Attach { session_id: session.id.clone(), bell });
         }
     }
 
@@ -212,7 +233,8 @@ impl Hub {
             return self.sessions.values_mut().for_each(|session| session.grant(seconds));
         }
         // A second's worth at most, so that a stop of the thread is not followed by a flood.
-        self.credit = (self.credit + self.events_per_second * seconds).min(self.events_per_second.max(1.0));
+        self.credit =
+            (self.credit + self.events_per_second * seconds).min(self.events_per_second.max(1.0));
         let due = self.credit.floor();
         self.credit -= due;
         self.step(due as u64);
@@ -227,7 +249,15 @@ impl Hub {
     /// Stops live events and tells the last sequence per shard.
     pub(super) fn pause(&mut self) -> BTreeMap<u32, u64> {
         self.paused = true;
-        self.sessions.values().map(|session| (session.wishes.shard[0], session.log.last_sequence())).collect()
+        self.sequences()
+    }
+
+    /// The last sequence per shard.
+    pub(super) fn sequences(&self) -> BTreeMap<u32, u64> {
+        self.sessions
+            .values()
+            .map(|session| (session.wishes.shard[0], session.log.last_sequence()))
+            .collect()
     }
 
     pub(super) fn resume_live(&mut self) {
@@ -249,7 +279,8 @@ impl Hub {
 
     /// Sends a control message to every connection that carries a session of the shard.
     pub(super) fn control_shard(&mut self, shard_id: u32, control: impl Fn() -> Control) {
-        let ids: Vec<u64> = self.of_shard(shard_id).filter_map(|session| session.connection).collect();
+        let ids: Vec<u64> =
+            self.of_shard(shard_id).filter_map(|session| session.connection).collect();
         for id in ids {
             self.control(id, control());
         }
@@ -302,7 +333,9 @@ impl Hub {
     }
 
     pub(super) fn send_raw(&mut self, shard_id: u32, name: &str, payload: &str) {
-        for session in self.sessions.values_mut().filter(|session| session.wishes.shard[0] == shard_id) {
+        for session in
+            self.sessions.values_mut().filter(|session| session.wishes.shard[0] == shard_id)
+        {
             session.push_raw(name, payload, &mut self.truth);
         }
     }

@@ -96,7 +96,8 @@ impl Scene<'_> {
         let (guild_id, truth, has_audience) = (self.guild_id, self.truth, self.has_audience);
         (0..4).find_map(|_| {
             let person = self.person()?;
-            (!has_audience || truth.is_current(guild_id, &person.member, &person.user)).then_some(person)
+            (!has_audience || truth.is_current(guild_id, &person.member, &person.user))
+                .then_some(person)
         })
     }
 
@@ -125,7 +126,12 @@ impl Live {
     }
 
     /// What happens next.
-    pub(crate) fn next(&mut self, world: &mut World, truth: &Truth, has_audience: bool) -> Happening {
+    pub(crate) fn next(
+        &mut self,
+        world: &mut World,
+        truth: &Truth,
+        has_audience: bool,
+    ) -> Happening {
         for _ in 0..ATTEMPTS {
             if let Some(happening) = self.out.pop_front() {
                 return happening;

@@ -10,7 +10,9 @@ mod message;
 mod person;
 
 pub(crate) use self::{
-    channel::{Channel, ChannelBody, ChannelView, DefaultReaction, ForumTag, Overwrite, ThreadMetadata},
+    channel::{
+        Channel, ChannelBody, ChannelView, DefaultReaction, ForumTag, Overwrite, ThreadMetadata,
+    },
     guild::{Emoji, Guild, GuildExtras, IncidentsData, Role, RoleColors, RoleTags},
     message::{Attachment, Author, MentionedUser, Message, MessageReference, StickerItem},
     person::{

@@ -79,11 +79,12 @@ impl Recording {
             let bad = |source| ReplayError::Line { path: path.to_owned(), line: index + 1, source };
             let payload: Payload<'_> = serde_json::from_str(&line).map_err(bad)?;
             if payload.op == 0 {
-                let (name, d) = payload
+                let name = payload
                     .t
-                    .zip(payload.d)
-                    .ok_or_else(|| bad(serde::de::Error::custom("a dispatch needs `t` and `d`")))?;
-                dispatches.push(Recorded { name: (*name).into(), payload: d.get().into() });
+                    .ok_or_else(|| bad(serde::de::Error::custom("a dispatch needs `t`")))?;
+                // `d` may be null, which is the same as absent here.
+                let d = payload.d.map_or("null", RawValue::get);
+                dispatches.push(Recorded { name: (*name).into(), payload: d.into() });
             }
         }
         Ok(Self { dispatches: dispatches.into() })
@@ -110,18 +111,30 @@ impl Recording {
             replay_bytes: usize::MAX,
             ..config.clone()
         };
-        let recorded = self.dispatches.iter().find(|recorded| &*recorded.name == "READY");
-        let mut ready = recorded
-            .and_then(|recorded| serde_json::from_str::<Value>(&recorded.payload).ok())
-            .filter(Value::is_object)
-            .unwrap_or_else(|| self.made_ready(world));
+        let mut ready = self.ready().unwrap_or_else(|| self.made_ready(world));
         ready["session_id"] = (*id).into();
         ready["resume_gateway_url"] = resume_gateway_url.into();
         ready["shard"] = json!(wishes.shard);
         let mut session = Session::bare(id, wishes, &config, world.bot_id());
         session.push_raw("READY", &ready.to_string(), truth);
-        session.play(Playback { recording: self.clone(), place: 0, pace: config.replay_per_second, granted: 0.0 });
+        session.play(Playback {
+            recording: self.clone(),
+            place: 0,
+            pace: config.replay_per_second,
+            granted: 0.0,
+        });
         session
+    }
+
+    /// The recorded READY.
+    fn ready(&self) -> Option<Value> {
+        let recorded = self.dispatches.iter().find(|recorded| &*recorded.name == "READY")?;
+        serde_json::from_str(&recorded.payload).ok().filter(Value::is_object)
+    }
+
+    /// The bot that the recorded READY names, whom REST must name too.
+    pub(super) fn bot(&self) -> Option<Value> {
+        self.ready()?.get_mut("user").map(Value::take).filter(Value::is_object)
     }
 
     fn made_ready(&self, world: &World) -> Value {
@@ -177,7 +190,8 @@ impl Playback {
 
     /// Places still to be sent; the session's own READY and RESUMEDs stand for the recorded ones.
     fn rest(&self) -> impl Iterator<Item = usize> + '_ {
-        (self.place..self.recording.len())
-            .filter(|&place| !matches!(&*self.recording.dispatches[place].name, "READY" | "RESUMED"))
+        (self.place..self.recording.len()).filter(|&place| {
+            !matches!(&*self.recording.dispatches[place].name, "READY" | "RESUMED")
+        })
     }
 }

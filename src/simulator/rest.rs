@@ -10,7 +10,7 @@ use hyper::{Method, StatusCode, header::AUTHORIZATION, http::request::Parts};
 use serde_json::{Value, json};
 
 pub(super) use self::reply::Reply;
-use super::{event::current_user, hub::Hub, wire::Snowflake};
+use super::{event::current_user, hub::Hub, replay::Recording, wire::Snowflake};
 
 /// Answers one request.
 pub(super) fn answer(hub: &mut Hub, head: &Parts, body: &[u8]) -> Reply {
@@ -32,7 +32,9 @@ fn route(hub: &mut Hub, method: &Method, segments: &[&str], query: &str, body: &
         ("GET", ["gateway"]) => Reply::ok(json!({ "url": hub.gateway_url })),
         ("GET", ["gateway", "bot"]) => Reply::ok(gateway_bot(hub)),
         ("GET", ["users", "@me"]) => Reply::ok(own_user(hub)),
-        ("GET", ["applications", "@me"] | ["oauth2", "applications", "@me"]) => Reply::ok(application(hub)),
+        ("GET", ["applications", "@me"] | ["oauth2", "applications", "@me"]) => {
+            Reply::ok(application(hub))
+        }
         ("GET", ["guilds", guild_id]) => guild(hub, guild_id),
         ("GET", ["guilds", guild_id, "channels"]) => channels::of_guild(hub, guild_id),
         ("GET", ["channels", channel_id]) => channels::one(hub, channel_id),
@@ -56,6 +58,9 @@ fn gateway_bot(hub: &Hub) -> Value {
 }
 
 fn own_user(hub: &Hub) -> Value {
+    if let Some(bot) = hub.recording.as_ref().and_then(Recording::bot) {
+        return bot;
+    }
     hub.world.user(hub.world.bot_id()).map_or(Value::Null, |bot| json!(current_user(bot)))
 }
 
@@ -84,7 +89,11 @@ fn application(hub: &Hub) -> Value {
 }
 
 fn guild(hub: &mut Hub, guild_id: &str) -> Reply {
-    let guild = guild_id.parse().ok().and_then(|id| hub.world.guild(id)).filter(|guild| guild.is_reachable());
+    let guild = guild_id
+        .parse()
+        .ok()
+        .and_then(|id| hub.world.guild(id))
+        .filter(|guild| guild.is_reachable());
     let Some(guild) = guild else {
         return Reply::error(StatusCode::NOT_FOUND, 10_004, "Unknown Guild");
     };

@@ -73,7 +73,8 @@ fn upgrade(hub: Rc<RefCell<Hub>>, request: Request<Incoming>) -> Response<Full<B
         return status_only(StatusCode::BAD_REQUEST);
     };
     let query = request.uri().query().unwrap_or_default();
-    let is_valid = !query.split('&').any(|pair| pair.starts_with("v=") && pair != "v=10" && pair != "v=9");
+    let is_valid =
+        !query.split('&').any(|pair| pair.starts_with("v=") && pair != "v=10" && pair != "v=9");
     let compression = if query.split('&').any(|pair| pair == "compress=zstd-stream") {
         Compression::Zstd
     } else {

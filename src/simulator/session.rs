@@ -77,9 +77,12 @@ impl Session {
             .guild_ids()
             .iter()
             .copied()
-            .filter(|&id| session.owns(id) && world.made_guild(id).is_none_or(|guild| !guild.removed))
+            .filter(|&id| {
+                session.owns(id) && world.made_guild(id).is_none_or(|guild| !guild.removed)
+            })
             .collect();
-        let bot = world.user(session.bot_id).expect("the bot is put into the world with its making");
+        let bot =
+            world.user(session.bot_id).expect("the bot is put into the world with its making");
         let ready = Ready {
             bot: Arc::clone(bot),
             guild_ids: guild_ids.clone(),
@@ -102,7 +105,12 @@ impl Session {
     }
 
     /// A session that has been told nothing, not even READY.
-    pub(crate) fn bare(id: Box<str>, wishes: Wishes, config: &SimulatorConfig, bot_id: u64) -> Self {
+    pub(crate) fn bare(
+        id: Box<str>,
+        wishes: Wishes,
+        config: &SimulatorConfig,
+        bot_id: u64,
+    ) -> Self {
         Self {
             id,
             wishes,
@@ -144,7 +152,8 @@ impl Session {
     /// Whether an event may be sent at all: shard, intents and introduction.
     pub(crate) fn wants(&self, event: &Event) -> bool {
         let intents = event.intents();
-        let own_member = matches!(event, Event::MemberUpdate(_, person) if person.user.id.0 == self.bot_id);
+        let own_member =
+            matches!(event, Event::MemberUpdate(_, person) if person.user.id.0 == self.bot_id);
         if !intents.is_empty() && !self.wishes.intents.intersects(intents) && !own_member {
             return false;
         }
@@ -176,7 +185,8 @@ impl Session {
 
     /// A guild can be seen again or is new: introduces it unless that is still to come anyway.
     pub(crate) fn guild_back(&mut self, guild_id: u64, world: &mut World, truth: &mut Truth) {
-        let waits = self.pending.iter().any(|item| matches!(item, Pending::Guild(id) if *id == guild_id));
+        let waits =
+            self.pending.iter().any(|item| matches!(item, Pending::Guild(id) if *id == guild_id));
         if self.owns(guild_id) && !waits && self.wishes.intents.contains(Intents::GUILDS) {
             self.introduce(guild_id, world, truth);
         }
@@ -189,17 +199,24 @@ impl Session {
     }
 
     /// Answers op 8: with chunks when their turn comes, or with RATE_LIMITED at once.
-    pub(crate) fn request_members(&mut self, request: MemberRequest, now: Instant, truth: &mut Truth) {
+    pub(crate) fn request_members(
+        &mut self,
+        request: MemberRequest,
+        now: Instant,
+        truth: &mut Truth,
+    ) {
         if request.is_full_list() {
             let last = self.full_lists.get(&request.guild_id).copied();
             let wait = last.map_or(Duration::ZERO, |last| {
                 FULL_LIST_EVERY.saturating_sub(now.saturating_duration_since(last))
             });
             if !wait.is_zero() {
-                let payload = json!({
-                    "opcode": 8, "retry_after": wait.as_secs_f64(),
-                    "meta": { "guild_id": Snowflake(request.guild_id), "nonce": request.nonce },
-                });
+                let mut meta = json!({ "guild_id": Snowflake(request.guild_id) });
+                if let Some(nonce) = &request.nonce {
+                    meta["nonce"] = (**nonce).into();
+                }
+                let payload =
+                    json!({ "opcode": 8, "retry_after": wait.as_secs_f64(), "meta": meta });
                 let limited = Event::Other {
                     name: "RATE_LIMITED".into(),
                     guild_id: None,

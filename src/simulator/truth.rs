@@ -87,7 +87,9 @@ impl Truth {
                 self.guild(snapshot.guild.id.0).create(snapshot);
             }
             Event::GuildUpdate { guild, roles } => self.guild(guild.id.0).update(guild, roles),
-            Event::GuildDelete { guild_id, unavailable } => self.guild(*guild_id).delete(*unavailable),
+            Event::GuildDelete { guild_id, unavailable } => {
+                self.guild(*guild_id).delete(*unavailable)
+            }
             Event::RoleCreate(guild_id, role) | Event::RoleUpdate(guild_id, role) => {
                 self.guild(*guild_id).put_role(role);
             }
@@ -100,7 +102,9 @@ impl Truth {
                 self.guild(channel.guild_id.0).put_channel(channel);
                 self.guild(channel.guild_id.0).delete_channel(channel.id.0);
             }
-            Event::ThreadDelete(thread) => self.guild(thread.guild_id.0).delete_channel(thread.id.0),
+            Event::ThreadDelete(thread) => {
+                self.guild(thread.guild_id.0).delete_channel(thread.id.0)
+            }
             Event::ChannelPinsUpdate { guild_id, channel_id, last_pin_timestamp } => {
                 self.guild(*guild_id).pins(*channel_id, *last_pin_timestamp);
             }
@@ -112,9 +116,13 @@ impl Truth {
                 self.guild(*guild_id).remove_member(user.id.0);
             }
             Event::MembersChunk(chunk) => self.chunk(chunk),
-            Event::PresenceUpdate(guild_id, presence) => self.guild(*guild_id).put_presence(presence),
+            Event::PresenceUpdate(guild_id, presence) => {
+                self.guild(*guild_id).put_presence(presence)
+            }
             // Its member was told before, see `is_current`; it counts for nothing here.
-            Event::VoiceStateUpdate { guild_id, state, .. } => self.guild(*guild_id).put_voice(state),
+            Event::VoiceStateUpdate { guild_id, state, .. } => {
+                self.guild(*guild_id).put_voice(state)
+            }
             Event::MessageCreate(message) => {
                 self.message(message, content_told);
                 if let Some(guild_id) = message.guild_id {

@@ -58,7 +58,15 @@ impl Plan {
             .map(|index| Snowflake::at(Time((1_451_606_400_000 + index * 91_234_567) * 1000), 3).0)
             .collect();
         // The bot is one of the shared users' numbers, so that it sorts among them.
-        Self { seed, bot_id: people::user_id(shared_users), start, guild_ids, sizes, first_own_user, shared_users }
+        Self {
+            seed,
+            bot_id: people::user_id(shared_users),
+            start,
+            guild_ids,
+            sizes,
+            first_own_user,
+            shared_users,
+        }
     }
 }
 
@@ -222,6 +230,11 @@ impl World {
         self.users.get(&id)
     }
 
+    /// Whether a user may be in more than one guild.
+    pub(crate) fn may_share(&self, user_id: u64) -> bool {
+        user_number(user_id) <= self.plan.shared_users
+    }
+
     /// Adds or replaces a user.
     pub(crate) fn put_user(&mut self, user: Arc<User>) {
         self.users.insert(user.id.0, user);
@@ -251,9 +264,10 @@ impl World {
     pub(crate) fn found_guild(&mut self, members: u32) -> u64 {
         let id = self.next_id().0;
         let index = self.guilds.len();
-        let first_own = self.plan.first_own_user.last().copied().unwrap_or(self.plan.shared_users + 1)
-            + self.plan.sizes.last().copied().map_or(0, u64::from)
-            + 1_000_000;
+        let first_own =
+            self.plan.first_own_user.last().copied().unwrap_or(self.plan.shared_users + 1)
+                + self.plan.sizes.last().copied().map_or(0, u64::from)
+                + 1_000_000;
         self.plan.guild_ids.push(id);
         self.plan.sizes.push(members.max(2));
         self.plan.first_own_user.push(first_own);
@@ -300,7 +314,8 @@ mod tests {
             backwards.guild(*id);
         }
         for id in ids {
-            let (left, right) = (forwards.made_guild(id).unwrap(), backwards.made_guild(id).unwrap());
+            let (left, right) =
+                (forwards.made_guild(id).unwrap(), backwards.made_guild(id).unwrap());
             assert_eq!(left.members, right.members);
             assert_eq!(left.channels, right.channels);
             assert_eq!(left.guild, right.guild);

@@ -104,6 +104,7 @@ async fn drive(connection: impl Future<Output = Result<(), tokio_postgres::Error
 async fn prepare(client: &Client, target: &DatabaseTarget) -> Result<u32, StoreError> {
     let sql = format!(
         "set statement_timeout = {}; set timezone = 'UTC'; set datestyle = 'ISO'; \
+         set client_min_messages = warning; \
          select current_setting('server_version_num'), current_setting('server_version'), \
          current_setting('server_encoding')",
         target.statement_timeout_ms

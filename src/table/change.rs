@@ -60,12 +60,6 @@ impl Scope {
         Self { values: [guild_id, channel_id], len: 2 }
     }
 
-    /// Whether a key lies in the scope.
-    #[must_use]
-    pub fn contains(&self, key: &Key) -> bool {
-        key[..self.len] == self.values[..self.len]
-    }
-
     /// Whether every key of `inner` lies in this scope.
     #[must_use]
     pub fn contains_scope(&self, inner: &Self) -> bool {

@@ -36,6 +36,8 @@ pub enum Merge {
     Tombstone,
     /// When the frame that last changed the row was received. Never a reason to write.
     UpdatedAt,
+    /// Which frame last changed the row. Never a reason to write.
+    Stamp,
     /// JSON fields that have no column.
     Extra,
     /// SQL over `t` (the row that is there, null if none) and `s` (the row that comes). Never a
@@ -136,8 +138,10 @@ impl Column {
 pub enum Guard {
     /// Rows of one key come in order (one partition, one shard).
     InOrder,
-    /// Rows of one key come through several partitions: an older frame never overwrites.
-    ByUpdatedAt,
+    /// Rows of one key come through several partitions and shards: an older frame never overwrites.
+    /// Frames of one session compare by sequence, which a replay does not change; others by the time
+    /// they were received.
+    ByFrame,
     /// A message edit that is older, compared at milliseconds since Discord may truncate to them
     /// (discord-api-docs#8281), is stale. Equal times: the later frame wins.
     ByEditedTimestamp,

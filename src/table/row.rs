@@ -51,7 +51,7 @@ impl Row {
             && (self.inserts || !newer.inserts)
             && self.pairs(newer, table).all(|(column, old, new)| {
                 match table.columns[column].merge {
-                    Merge::UpdatedAt => true,
+                    Merge::UpdatedAt | Merge::Stamp => true,
                     Merge::Extra if !newer.tells(column) => new.is_none(),
                     Merge::Tombstone if newer.tells(column) => old.is_some() == new.is_some(),
                     _ => !newer.tells(column) || old == new,

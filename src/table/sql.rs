@@ -151,7 +151,9 @@ fn join(table: &Table) -> String {
 fn guard(table: &Table) -> String {
     match table.guard {
         Guard::InOrder => "true".to_owned(),
-        Guard::ByUpdatedAt => "s.updated_at >= t.updated_at".to_owned(),
+        Guard::ByFrame => "case when s.told_session = t.told_session \
+             then s.told_sequence >= t.told_sequence else s.updated_at >= t.updated_at end"
+            .to_owned(),
         Guard::ByEditedTimestamp => format!(
             "({} or coalesce(date_trunc('milliseconds', s.edited_timestamp), '-infinity') \
              >= coalesce(date_trunc('milliseconds', t.edited_timestamp), '-infinity'))",
@@ -171,7 +173,7 @@ fn value(table: &Table, column: usize) -> String {
     let name = quoted(&table.columns[column]);
     let told = format!("s.mask & {} <> 0", bit(column));
     match merge {
-        Merge::Key | Merge::UpdatedAt => format!("s.{name}"),
+        Merge::Key | Merge::UpdatedAt | Merge::Stamp => format!("s.{name}"),
         Merge::Overlay | Merge::Tracked => {
             format!("case when {told} then s.{name} else t.{name} end")
         }
@@ -212,6 +214,7 @@ fn differs(table: &Table) -> String {
             Merge::Computed { staged: false, .. }
             | Merge::Key
             | Merge::UpdatedAt
+            | Merge::Stamp
             | Merge::Derived => continue,
         };
         let or = if sql.is_empty() { "" } else { " or " };

@@ -1,9 +1,9 @@
 //! `users`: written only from full user objects.
 //!
 //! **Invariant:** one row per user over all guilds; rows arrive through several partitions, so the
-//! time of the frame decides which is newer.
+//! frame decides which is newer.
 
-use super::{Column, Guard, Table, Type, column::FieldIndex};
+use super::{Column, Guard, Merge, Table, Type, column::FieldIndex};
 
 const COLUMNS: &[Column] = &[
     Column::id(),
@@ -25,6 +25,8 @@ const COLUMNS: &[Column] = &[
     Column::of("avatar_decoration_data", Type::Jsonb),
     Column::of("collectibles", Type::Jsonb),
     Column::of("primary_guild", Type::Jsonb),
+    Column::merged("told_session", Type::BigInt, Merge::Stamp),
+    Column::merged("told_sequence", Type::BigInt, Merge::Stamp),
     Column::extra(),
     Column::updated_at(),
 ];
@@ -37,13 +39,17 @@ pub static USERS: Table = Table {
     // names before primary_guild and avatar_decoration_data.
     nested: &["member", "clan", "avatar_decoration"],
     revives: false,
-    guard: Guard::ByUpdatedAt,
+    guard: Guard::ByFrame,
     history: None,
     outlasts_sets: None,
     partitioned_by_id: false,
     fields: FieldIndex::new(),
 };
 
+/// Column `told_session`.
+pub const TOLD_SESSION: usize = Table::index(COLUMNS, "told_session");
+/// Column `told_sequence`.
+pub const TOLD_SEQUENCE: usize = Table::index(COLUMNS, "told_sequence");
 /// Column `username`: an object without it is no full user.
 pub const USERNAME: usize = Table::index(COLUMNS, "username");
 /// Column `discriminator`.

@@ -65,8 +65,9 @@ impl Lane {
     pub fn fold(&mut self, row: Row) -> Growth {
         let table = self.table;
         // A row told after its set was replaced belongs to the set.
-        for (scope, present) in &mut self.sets {
-            if scope.contains(&row.key) {
+        let [guild_id, channel_id, _] = row.key;
+        for scope in [Scope::guild(guild_id), Scope::channel(guild_id, channel_id)] {
+            if let Some(present) = self.sets.get_mut(&scope) {
                 present.keys.push(row.key);
             }
         }
@@ -172,7 +173,8 @@ fn timestamp(unix_us: i64) -> Vec<u8> {
 /// Whether `newer`, though later, tells an older state than `last`.
 fn is_stale(last: &Row, newer: &Row, table: &Table) -> bool {
     match table.guard {
-        Guard::InOrder | Guard::ByUpdatedAt => false,
+        Guard::InOrder => false,
+        Guard::ByFrame => last.updated_at_us(table) > newer.updated_at_us(table),
         Guard::ByEditedTimestamp => {
             last.tells(EDITED_TIMESTAMP)
                 && newer.tells(EDITED_TIMESTAMP)
@@ -188,6 +190,7 @@ mod tests {
         RowBuilder,
         members::{LEFT_AT, MEMBERS, NICK, ROLES},
         messages::{CONTENT, MESSAGES},
+        users::{USERNAME, USERS},
     };
 
     fn lane(table: &'static Table) -> Lane {
@@ -251,6 +254,23 @@ mod tests {
         assert_eq!(lane.fold(message("newer", Some(5_000_000))).rounds, 2);
         assert_eq!(lane.fold(message("stale", Some(4_999_000))), Growth::default());
         assert_eq!(lane.fold(message("stale too", None)), Growth::default());
+    }
+
+    #[test]
+    fn a_user_told_by_an_older_frame_of_another_shard_is_stale() {
+        let user = |at_us, name: &str| {
+            let mut row = RowBuilder::default();
+            row.begin(&USERS, at_us);
+            row.bigint(0, 7);
+            row.text(USERNAME, name);
+            row.finish(&USERS).expect("the key is set")
+        };
+        let mut lane = lane(&USERS);
+        lane.fold(user(5, "new"));
+        lane.fold(user(4, "old"));
+        lane.fold(user(5, "newer"));
+        let (rows, _) = lane.into_parts();
+        assert_eq!(rows[0].1.get(&USERS, USERNAME), Some(&b"newer"[..]));
     }
 
     #[test]

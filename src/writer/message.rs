@@ -18,7 +18,7 @@ pub const CREDIT_BYTES: usize = 1024;
 pub struct Frame {
     /// Counts the dispatches that one shard actor received, from 1, over all its sessions.
     pub position: u64,
-    /// Discord's `s`; starts again at 1 with each session.
+    /// Discord's `s`; starts again at 1 with each session. 0: it could not be read.
     pub sequence: u64,
     /// When it was received: microseconds since 1970, strictly increasing per shard actor.
     pub received_at_us: i64,

@@ -29,6 +29,9 @@ use crate::{
     },
 };
 
+/// The sequence of a frame whose `s` could not be read: it cannot be told from a replay.
+const UNREADABLE: u64 = 0;
+
 /// The rules of one partition.
 pub struct Partition {
     place: usize,
@@ -113,12 +116,11 @@ impl Partition {
         let mut last_position = 0;
         for frame in &frames {
             last_position = frame.position;
-            if self.has_applied(&session, frame.sequence) {
+            let applied = self.applied_of(&session);
+            if frame.sequence != UNREADABLE && frame.sequence <= applied {
                 counts.skipped += 1;
                 // Replayed and already taken in: durable as soon as what is open is.
-                let sequence =
-                    self.applied.get(&session.shard).map_or(0, |(_, sequence)| *sequence);
-                self.open.batch.cover(&session, sequence, now);
+                self.open.batch.cover(&session, applied, now);
                 continue;
             }
             match self.apply_frame(&session, frame, now) {
@@ -137,9 +139,10 @@ impl Partition {
         counts
     }
 
-    fn has_applied(&self, session: &Session, sequence: u64) -> bool {
+    /// The last sequence of this very session that was taken in; 0 for none.
+    fn applied_of(&self, session: &Session) -> u64 {
         let applied = self.applied.get(&session.shard);
-        applied.is_some_and(|(id, applied)| *id == session.session_id && sequence <= *applied)
+        applied.filter(|(id, _)| *id == session.session_id).map_or(0, |(_, sequence)| *sequence)
     }
 
     fn apply_frame(&mut self, session: &Arc<Session>, frame: &Frame, now: Instant) -> Outcome {
@@ -171,8 +174,9 @@ impl Partition {
         for set in lists_done {
             self.finish_list(session, set, frame.received_at_us);
         }
-        self.open.batch.cover(session, frame.sequence, now);
-        self.applied.insert(session.shard, (Arc::clone(&session.session_id), frame.sequence));
+        let sequence = self.applied_of(session).max(frame.sequence);
+        self.open.batch.cover(session, sequence, now);
+        self.applied.insert(session.shard, (Arc::clone(&session.session_id), sequence));
         outcome
     }
 

@@ -98,3 +98,24 @@ async fn permissions_past_32_bits_and_ids_past_2_to_the_53_are_exact() {
     );
     assert_eq!(stream.value("select user_id::text from discord.members").await, "9007199254740993");
 }
+
+#[actix::test]
+async fn a_user_that_is_replayed_late_never_goes_back() {
+    let mut stream = Stream::new().await;
+    let renamed = |name: &str| {
+        let mut update = member(7, name, &[]);
+        update["guild_id"] = json!(GUILD.to_string());
+        dispatch("GUILD_MEMBER_UPDATE", 0, &update)
+    };
+    // Another partition was ahead of this one: what it wrote carries a later sequence and, since
+    // this one is replayed after a crash, an earlier time.
+    stream.apply(5, &[renamed("newest")]);
+    stream.flush().await;
+    stream.forget_applied();
+    stream.apply(4, &[renamed("older")]);
+    stream.flush().await;
+    assert_eq!(stream.value("select username from discord.users where id = 7").await, "newest");
+    stream.apply(6, &[renamed("next")]);
+    stream.flush().await;
+    assert_eq!(stream.value("select username from discord.users where id = 7").await, "next");
+}

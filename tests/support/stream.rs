@@ -145,6 +145,12 @@ impl Stream {
         self.partition.apply(ApplyFrames { session, frames, ack, credit }, Instant::now())
     }
 
+    /// Goes on as another partition would, which has applied nothing yet.
+    pub(crate) fn forget_applied(&mut self) {
+        let limits = BatchLimits { rows: usize::MAX, bytes: usize::MAX, interval: Duration::ZERO };
+        self.partition = Partition::new(0, 1, limits, []);
+    }
+
     /// Writes what is due.
     pub(crate) async fn flush(&mut self) -> u64 {
         let mut written = 0;

@@ -2,16 +2,10 @@
 //!
 //! **Invariant:** heartbeats are answered whatever the test does; everything else is the test's.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use futures_util::{SinkExt, StreamExt};
-use serde_json::{Value, json};
+use serde_json::Value;
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::mpsc,
@@ -60,9 +54,14 @@ impl Gateway {
         }
     }
 
-    /// Connections that nobody accepted yet.
-    pub(super) fn waiting(&mut self) -> usize {
-        std::iter::from_fn(|| self.connections.try_recv().ok()).count()
+    /// Connections that nobody accepted yet, without those that twilight began and gave up.
+    pub(super) async fn waiting(&mut self) -> usize {
+        let mut waiting = 0;
+        while let Ok(socket) = self.connections.try_recv() {
+            let accepted = timeout(PATIENCE, ServerBuilder::new().accept(socket)).await;
+            waiting += usize::from(accepted.expect("a handshake or an end").is_ok());
+        }
+        waiting
     }
 }
 
@@ -76,7 +75,8 @@ impl Drop for Gateway {
 pub(super) struct Peer {
     incoming: mpsc::UnboundedReceiver<Incoming>,
     outgoing: mpsc::UnboundedSender<Message>,
-    pub(super) heartbeats: Arc<AtomicU64>,
+    /// The sequence of each heartbeat.
+    pub(super) heartbeats: mpsc::UnboundedReceiver<Value>,
     tasks: [JoinHandle<()>; 2],
 }
 
@@ -91,9 +91,8 @@ impl Peer {
         let (mut sink, mut stream) = websocket.split();
         let (outgoing, mut queue) = mpsc::unbounded_channel::<Message>();
         let (received, incoming) = mpsc::unbounded_channel();
-        let heartbeats = Arc::new(AtomicU64::new(0));
+        let (beat, heartbeats) = mpsc::unbounded_channel();
 
-        let counted = Arc::clone(&heartbeats);
         let acknowledge = outgoing.clone();
         let closing = Arc::new(tokio::sync::Notify::new());
         let closed = Arc::clone(&closing);
@@ -105,7 +104,7 @@ impl Peer {
                 } else if let Some(text) = message.as_text() {
                     let payload: Value = serde_json::from_str(text).unwrap();
                     if payload["op"] == 1 {
-                        counted.fetch_add(1, Ordering::SeqCst);
+                        let _ = beat.send(payload["d"].clone());
                         let _ = acknowledge.send(Message::text(r#"{"op":11}"#));
                     } else {
                         let _ = received.send(Incoming::Payload(payload));
@@ -131,7 +130,7 @@ impl Peer {
             let _ = sink.close().await;
         });
         let peer = Self { incoming, outgoing, heartbeats, tasks: [reading, writing] };
-        peer.send(&json!({"t": null, "s": null, "op": 10, "d": {"heartbeat_interval": heartbeat_interval_ms}}).to_string());
+        let _ = peer.outgoing.send(hello(heartbeat_interval_ms));
         peer
     }
 
@@ -174,6 +173,12 @@ impl Drop for Peer {
     fn drop(&mut self) {
         self.tasks.iter().for_each(JoinHandle::abort);
     }
+}
+
+pub(super) fn hello(heartbeat_interval_ms: u64) -> Message {
+    Message::text(format!(
+        r#"{{"t":null,"s":null,"op":10,"d":{{"heartbeat_interval":{heartbeat_interval_ms}}}}}"#
+    ))
 }
 
 pub(super) fn ready(session_id: &str, resume_url: &str) -> String {

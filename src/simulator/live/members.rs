@@ -17,6 +17,10 @@ use crate::simulator::{
 pub(super) fn presence(scene: &mut Scene<'_>) {
     let Some(person) = scene.person() else { return };
     let user_id = person.member.user_id;
+    // The bot is in every guild: its presence would drown everyone else's.
+    if user_id == scene.world.bot_id() {
+        return;
+    }
     let now = scene.world.now;
     let offline = scene.rng.random_bool(0.3);
     let presence = Arc::new(if offline {
@@ -79,11 +83,16 @@ pub(super) fn change(scene: &mut Scene<'_>) {
     let now = scene.world.now;
     let guild_id = scene.guild_id;
     let Some(guild) = scene.world.guild(guild_id) else { return };
-    let role = any(scene.rng, guild.roles.values().filter(|role| role.id.0 != guild_id).map(|role| role.id));
+    let role = any(
+        scene.rng,
+        guild.roles.values().filter(|role| role.id.0 != guild_id).map(|role| role.id),
+    );
     let mut member = Member::clone(&person.member);
     match (scene.rng.random_range(0..5), role) {
         (0, _) => member.nick = scene.rng.random_bool(0.8).then(|| names::display_name(scene.rng)),
-        (1, _) => member.communication_disabled_until = Some(now.plus_seconds(600).truncated_to_ms()),
+        (1, _) => {
+            member.communication_disabled_until = Some(now.plus_seconds(600).truncated_to_ms())
+        }
         (2, _) => member.pending = false,
         (_, Some(role)) if member.roles.contains(&role) => {
             member.roles = member.roles.iter().copied().filter(|id| *id != role).collect();
@@ -97,7 +106,8 @@ pub(super) fn change(scene: &mut Scene<'_>) {
 }
 
 pub(super) fn change_user(scene: &mut Scene<'_>) {
-    let Some(person) = scene.person().filter(|person| person.user.id.0 != scene.world.bot_id()) else {
+    let Some(person) = scene.person().filter(|person| person.user.id.0 != scene.world.bot_id())
+    else {
         return;
     };
     let mut user = User::clone(&person.user);
@@ -109,7 +119,9 @@ pub(super) fn change_user(scene: &mut Scene<'_>) {
     let user = Arc::new(user);
     scene.world.put_user(Arc::clone(&user));
     for guild_id in shared_guilds(scene, user.id.0) {
-        if let Some(member) = scene.world.guild(guild_id).and_then(|guild| guild.member(user.id.0).cloned()) {
+        if let Some(member) =
+            scene.world.guild(guild_id).and_then(|guild| guild.member(user.id.0).cloned())
+        {
             scene.emit(Event::MemberUpdate(guild_id, Person { user: Arc::clone(&user), member }));
         }
     }
@@ -150,6 +162,10 @@ pub(super) fn leave(scene: &mut Scene<'_>) {
 
 /// The reachable guilds made so far that a user is in.
 fn shared_guilds(scene: &Scene<'_>, user_id: u64) -> Vec<u64> {
+    // Most people are in one guild; looking through all of them would cost more than everything else.
+    if !scene.world.may_share(user_id) {
+        return vec![scene.guild_id];
+    }
     scene
         .world
         .made_guilds()

@@ -21,7 +21,12 @@ use crate::simulator::{
 const BULK_MAX: usize = 100;
 
 /// A plain message without content.
-pub(crate) fn blank(world: &mut World, author: Author, channel_id: u64, guild_id: Option<u64>) -> Message {
+pub(crate) fn blank(
+    world: &mut World,
+    author: Author,
+    channel_id: u64,
+    guild_id: Option<u64>,
+) -> Message {
     Message {
         id: world.next_id(),
         channel_id: Snowflake(channel_id),
@@ -73,7 +78,8 @@ pub(super) fn post(scene: &mut Scene<'_>) {
     let channels = guild.channels.values().filter(|channel| channel.takes_messages());
     let Some(channel_id) = any(scene.rng, channels.map(|channel| channel.id.0)) else { return };
     let webhook = scene.rng.random_bool(0.05);
-    let author = if webhook { webhook_author(scene) } else { Author::User(Arc::clone(&person.user)) };
+    let author =
+        if webhook { webhook_author(scene) } else { Author::User(Arc::clone(&person.user)) };
     let mut message = blank(scene.world, author, channel_id, Some(guild_id));
     message.content = names::text(scene.rng, 25).into();
     if let Author::Webhook { id, .. } = message.author {
@@ -131,7 +137,8 @@ pub(super) fn delete(scene: &mut Scene<'_>) {
     // One in ten was posted before anyone listened.
     if scene.rng.random_bool(0.1) {
         let Some(guild) = scene.guild() else { return };
-        let channel = guild.channels.values().find(|channel| channel.kind == 0).map(|channel| channel.id.0);
+        let channel =
+            guild.channels.values().find(|channel| channel.kind == 0).map(|channel| channel.id.0);
         let Some(channel_id) = channel else { return };
         let id = scene.world.next_id().0 - (scene.rng.random_range(1..1_000_000_000) << 22);
         scene.emit(Event::MessageDelete { guild_id, channel_id, id });
@@ -139,7 +146,11 @@ pub(super) fn delete(scene: &mut Scene<'_>) {
     }
     let Some(message) = recent(scene) else { return };
     forget(scene, &[message.id]);
-    scene.emit(Event::MessageDelete { guild_id, channel_id: message.channel_id.0, id: message.id.0 });
+    scene.emit(Event::MessageDelete {
+        guild_id,
+        channel_id: message.channel_id.0,
+        id: message.id.0,
+    });
 }
 
 pub(super) fn delete_bulk(scene: &mut Scene<'_>) {
@@ -199,7 +210,8 @@ fn recent(scene: &mut Scene<'_>) -> Option<Arc<Message>> {
     let place = scene.rng.random_range(0..guild.recent.len());
     let message = Arc::clone(&guild.recent[place]);
     let channel_exists = guild.channels.contains_key(&message.channel_id.0);
-    (channel_exists && (!has_audience || truth.knows_message(guild_id, message.id.0))).then_some(message)
+    (channel_exists && (!has_audience || truth.knows_message(guild_id, message.id.0)))
+        .then_some(message)
 }
 
 /// Brings author and member up to date.
@@ -215,7 +227,9 @@ fn refresh(scene: &mut Scene<'_>, message: &mut Message) {
     let people: Vec<_> =
         message.mentions.iter().filter_map(|mention| scene.person_of(mention.user.id.0)).collect();
     let all_known = people.len() == message.mentions.len()
-        && people.iter().all(|person| scene.truth.is_current(scene.guild_id, &person.member, &person.user));
+        && people
+            .iter()
+            .all(|person| scene.truth.is_current(scene.guild_id, &person.member, &person.user));
     if all_known {
         message.mentions = people
             .into_iter()
@@ -268,8 +282,7 @@ fn decorate(scene: &mut Scene<'_>, message: &mut Message) {
         && let Some(person) = scene.known_person()
     {
         message.content = format!("<@{}> {}", person.user.id.0, message.content).into();
-        message.mentions =
-            vec![MentionedUser { user: person.user, member: Some(person.member) }];
+        message.mentions = vec![MentionedUser { user: person.user, member: Some(person.member) }];
     }
     if scene.rng.random_bool(0.1) {
         reply(scene, message);
@@ -301,7 +314,10 @@ fn reply(scene: &mut Scene<'_>, message: &mut Message) {
         Author::User(user) => scene.world.user(user.id.0) == Some(user),
         Author::Webhook { .. } => true,
     };
-    if referenced.channel_id != message.channel_id || !author_known || !referenced.mentions.is_empty() {
+    if referenced.channel_id != message.channel_id
+        || !author_known
+        || !referenced.mentions.is_empty()
+    {
         return;
     }
     message.kind = 19;
@@ -321,7 +337,8 @@ fn reply(scene: &mut Scene<'_>, message: &mut Message) {
 fn attachment(scene: &mut Scene<'_>, message: &Message) -> Attachment {
     let id = scene.world.next_id();
     let path = format!("attachments/{}/{}/photo.png", message.channel_id.0, id.0);
-    let signature = format!("ex={:x}&is={:x}&hm={}&", id.0 >> 32, id.0 >> 33, people::hash(scene.rng));
+    let signature =
+        format!("ex={:x}&is={:x}&hm={}&", id.0 >> 32, id.0 >> 33, people::hash(scene.rng));
     Attachment {
         id,
         filename: "photo.png".into(),

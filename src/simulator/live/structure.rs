@@ -23,7 +23,9 @@ const MAX_ROLES: usize = 250;
 
 pub(super) fn create_channel(scene: &mut Scene<'_>) {
     let (id, guild_id) = (scene.world.next_id(), scene.guild_id);
-    let Some(guild) = scene.world.guild(guild_id).filter(|guild| guild.is_reachable()) else { return };
+    let Some(guild) = scene.world.guild(guild_id).filter(|guild| guild.is_reachable()) else {
+        return;
+    };
     if guild.channels.len() >= MAX_CHANNELS {
         return;
     }
@@ -35,8 +37,11 @@ pub(super) fn create_channel(scene: &mut Scene<'_>) {
 
 pub(super) fn change_channel(scene: &mut Scene<'_>) {
     let guild_id = scene.guild_id;
-    let Some(guild) = scene.world.guild(guild_id).filter(|guild| guild.is_reachable()) else { return };
-    let ids = guild.channels.values().filter(|channel| !channel.is_thread()).map(|channel| channel.id.0);
+    let Some(guild) = scene.world.guild(guild_id).filter(|guild| guild.is_reachable()) else {
+        return;
+    };
+    let ids =
+        guild.channels.values().filter(|channel| !channel.is_thread()).map(|channel| channel.id.0);
     let Some(id) = any(scene.rng, ids) else { return };
     let role = any(scene.rng, guild.roles.keys().copied());
     let Some(place) = guild.channels.get_mut(&id) else { return };
@@ -51,7 +56,8 @@ pub(super) fn change_channel(scene: &mut Scene<'_>) {
         _ => {
             if let (Some(overwrites), Some(role)) = (channel.overwrites_mut(), role) {
                 let fresh = generate::overwrite(scene.rng, Snowflake(role), 0);
-                let mut kept: Vec<_> = overwrites.iter().copied().filter(|old| old.id != fresh.id).collect();
+                let mut kept: Vec<_> =
+                    overwrites.iter().copied().filter(|old| old.id != fresh.id).collect();
                 if kept.len() == overwrites.len() || scene.rng.random_bool(0.5) {
                     kept.push(fresh);
                 }
@@ -65,7 +71,9 @@ pub(super) fn change_channel(scene: &mut Scene<'_>) {
 }
 
 pub(super) fn delete_channel(scene: &mut Scene<'_>) {
-    let Some(guild) = scene.world.guild(scene.guild_id).filter(|guild| guild.is_reachable()) else { return };
+    let Some(guild) = scene.world.guild(scene.guild_id).filter(|guild| guild.is_reachable()) else {
+        return;
+    };
     let Some(id) = any(scene.rng, guild.quiet_channels.iter().copied()) else { return };
     guild.quiet_channels.remove(&id);
     if let Some(channel) = guild.channels.remove(&id) {
@@ -75,7 +83,9 @@ pub(super) fn delete_channel(scene: &mut Scene<'_>) {
 
 pub(super) fn create_role(scene: &mut Scene<'_>) {
     let (id, guild_id) = (scene.world.next_id(), scene.guild_id);
-    let Some(guild) = scene.world.guild(guild_id).filter(|guild| guild.is_reachable()) else { return };
+    let Some(guild) = scene.world.guild(guild_id).filter(|guild| guild.is_reachable()) else {
+        return;
+    };
     if guild.roles.len() >= MAX_ROLES {
         return;
     }
@@ -86,7 +96,9 @@ pub(super) fn create_role(scene: &mut Scene<'_>) {
 
 pub(super) fn change_role(scene: &mut Scene<'_>) {
     let guild_id = scene.guild_id;
-    let Some(guild) = scene.world.guild(guild_id).filter(|guild| guild.is_reachable()) else { return };
+    let Some(guild) = scene.world.guild(guild_id).filter(|guild| guild.is_reachable()) else {
+        return;
+    };
     let Some(id) = any(scene.rng, guild.roles.keys().copied()) else { return };
     let Some(place) = guild.roles.get_mut(&id) else { return };
     let mut role = Role::clone(place);
@@ -102,7 +114,9 @@ pub(super) fn change_role(scene: &mut Scene<'_>) {
 
 pub(super) fn delete_role(scene: &mut Scene<'_>) {
     let guild_id = scene.guild_id;
-    let Some(guild) = scene.world.guild(guild_id).filter(|guild| guild.is_reachable()) else { return };
+    let Some(guild) = scene.world.guild(guild_id).filter(|guild| guild.is_reachable()) else {
+        return;
+    };
     let deletable = guild.roles.values().filter(|role| !role.managed && role.id.0 != guild_id);
     let Some(id) = any(scene.rng, deletable.map(|role| role.id)) else { return };
     guild.roles.remove(&id.0);
@@ -116,7 +130,9 @@ pub(super) fn delete_role(scene: &mut Scene<'_>) {
 }
 
 pub(super) fn change_guild(scene: &mut Scene<'_>) {
-    let Some(guild) = scene.world.guild(scene.guild_id).filter(|guild| guild.is_reachable()) else { return };
+    let Some(guild) = scene.world.guild(scene.guild_id).filter(|guild| guild.is_reachable()) else {
+        return;
+    };
     let mut changed = Guild::clone(&guild.guild);
     match scene.rng.random_range(0..3) {
         0 => changed.name = names::guild_name(scene.rng),
@@ -152,7 +168,9 @@ pub(super) fn create_thread(scene: &mut Scene<'_>) {
 
 pub(super) fn change_thread(scene: &mut Scene<'_>) {
     let now = scene.world.now;
-    let Some(guild) = scene.world.guild(scene.guild_id).filter(|guild| guild.is_reachable()) else { return };
+    let Some(guild) = scene.world.guild(scene.guild_id).filter(|guild| guild.is_reachable()) else {
+        return;
+    };
     let threads = guild.channels.values().filter(|channel| channel.is_thread());
     let Some(id) = any(scene.rng, threads.map(|thread| thread.id.0)) else { return };
     let Some(place) = guild.channels.get_mut(&id) else { return };
@@ -168,11 +186,15 @@ pub(super) fn change_thread(scene: &mut Scene<'_>) {
 }
 
 pub(super) fn delete_thread(scene: &mut Scene<'_>) {
-    let Some(guild) = scene.world.guild(scene.guild_id).filter(|guild| guild.is_reachable()) else { return };
+    let Some(guild) = scene.world.guild(scene.guild_id).filter(|guild| guild.is_reachable()) else {
+        return;
+    };
     let posted: std::collections::BTreeSet<_> =
         guild.recent.iter().map(|message| message.channel_id).collect();
-    let threads =
-        guild.channels.values().filter(|channel| channel.is_thread() && !posted.contains(&channel.id));
+    let threads = guild
+        .channels
+        .values()
+        .filter(|channel| channel.is_thread() && !posted.contains(&channel.id));
     let Some(id) = any(scene.rng, threads.map(|thread| thread.id.0)) else { return };
     if let Some(thread) = guild.channels.remove(&id) {
         scene.emit(Event::ThreadDelete(thread));
@@ -203,7 +225,8 @@ pub(super) fn removal(scene: &mut Scene<'_>) {
 
 /// Begins or ends an outage; `None` if there is nothing to begin or end.
 pub(crate) fn set_outage(world: &mut World, guild_id: u64, in_outage: bool) -> Option<Happening> {
-    let guild = world.guild(guild_id).filter(|guild| !guild.removed && guild.in_outage != in_outage)?;
+    let guild =
+        world.guild(guild_id).filter(|guild| !guild.removed && guild.in_outage != in_outage)?;
     guild.in_outage = in_outage;
     Some(if in_outage {
         Happening::Told(Event::GuildDelete { guild_id, unavailable: true })
@@ -251,12 +274,14 @@ pub(super) fn invite(scene: &mut Scene<'_>) {
     let (guild_id, now) = (scene.guild_id, scene.world.now);
     let code: String = format!("{:010x}", scene.rng.random::<u64>() >> 24);
     let Some(guild) = scene.guild() else { return };
-    let Some(channel_id) = guild.channels.values().find(|channel| channel.kind == 0).map(|channel| channel.id)
+    let Some(channel_id) =
+        guild.channels.values().find(|channel| channel.kind == 0).map(|channel| channel.id)
     else {
         return;
     };
     if scene.rng.random_bool(0.3) {
-        let payload = json!({ "channel_id": channel_id, "guild_id": Snowflake(guild_id), "code": code });
+        let payload =
+            json!({ "channel_id": channel_id, "guild_id": Snowflake(guild_id), "code": code });
         other(scene, "INVITE_DELETE", Intents::GUILD_INVITES, payload);
         return;
     }
@@ -270,7 +295,9 @@ pub(super) fn invite(scene: &mut Scene<'_>) {
 
 pub(super) fn emojis(scene: &mut Scene<'_>) {
     let (id, guild_id) = (scene.world.next_id(), scene.guild_id);
-    let Some(guild) = scene.world.guild(guild_id).filter(|guild| guild.is_reachable()) else { return };
+    let Some(guild) = scene.world.guild(guild_id).filter(|guild| guild.is_reachable()) else {
+        return;
+    };
     let mut emojis = guild.guild.emojis.to_vec();
     emojis.push(generate::emoji(scene.rng, id, emojis.len() as u32));
     let payload = json!({ "guild_id": Snowflake(guild_id), "emojis": emojis });

@@ -20,7 +20,11 @@ const MAX_CONTENT_CHARS: usize = 2000;
 
 /// GET /guilds/{id}/channels
 pub(super) fn of_guild(hub: &mut Hub, guild_id: &str) -> Reply {
-    let guild = guild_id.parse().ok().and_then(|id| hub.world.guild(id)).filter(|guild| guild.is_reachable());
+    let guild = guild_id
+        .parse()
+        .ok()
+        .and_then(|id| hub.world.guild(id))
+        .filter(|guild| guild.is_reachable());
     match guild {
         None => Reply::error(StatusCode::NOT_FOUND, 10_004, "Unknown Guild"),
         Some(guild) => Reply::ok(
@@ -48,7 +52,9 @@ pub(super) fn one(hub: &Hub, channel_id: &str) -> Reply {
 pub(super) fn history(hub: &Hub, channel_id: &str, query: &str) -> Reply {
     let Some((id, guild_id)) = find(hub, channel_id) else { return unknown_channel() };
     let parameter = |name: &str| {
-        query.split('&').find_map(|pair| pair.strip_prefix(name)?.strip_prefix('=')?.parse::<u64>().ok())
+        query
+            .split('&')
+            .find_map(|pair| pair.strip_prefix(name)?.strip_prefix('=')?.parse::<u64>().ok())
     };
     let limit = parameter("limit").unwrap_or(50).clamp(1, 100) as usize;
     let (before, after) = (parameter("before"), parameter("after"));
@@ -64,14 +70,25 @@ pub(super) fn history(hub: &Hub, channel_id: &str, query: &str) -> Reply {
     // Newest first; with `after` Discord takes the oldest ones that match.
     messages.sort_unstable_by_key(|message| std::cmp::Reverse(message.id));
     let skipped = if after.is_some() { messages.len().saturating_sub(limit) } else { 0 };
-    Reply::ok(messages.into_iter().skip(skipped).take(limit).map(|message| json!(message.as_ref())).collect())
+    Reply::ok(
+        messages
+            .into_iter()
+            .skip(skipped)
+            .take(limit)
+            .map(|message| json!(message.as_ref()))
+            .collect(),
+    )
 }
 
 /// POST /channels/{id}/messages
 pub(super) fn post(hub: &mut Hub, channel_id: &str, body: &[u8]) -> Reply {
     let Some((id, guild_id)) = find(hub, channel_id) else { return unknown_channel() };
     let Ok(body) = serde_json::from_slice::<Value>(body) else {
-        return Reply::error(StatusCode::BAD_REQUEST, 50_109, "The request body contains invalid JSON.");
+        return Reply::error(
+            StatusCode::BAD_REQUEST,
+            50_109,
+            "The request body contains invalid JSON.",
+        );
     };
     let content = body["content"].as_str().unwrap_or_default();
     let embeds = body["embeds"].as_array().cloned().unwrap_or_default();

@@ -32,7 +32,11 @@ impl Reply {
     pub(super) fn with_bucket(mut self, method: &Method, segments: &[&str]) -> Self {
         let route: Vec<&str> = segments
             .iter()
-            .map(|segment| if segment.bytes().all(|byte| byte.is_ascii_digit()) { "id" } else { segment })
+            .map(
+                |segment| {
+                    if segment.bytes().all(|byte| byte.is_ascii_digit()) { "id" } else { segment }
+                },
+            )
             .collect();
         self.bucket = Some(format!("{}-{}", method.as_str().to_lowercase(), route.join("-")));
         self
@@ -46,8 +50,12 @@ impl Reply {
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         if let Some(bucket) = self.bucket.and_then(|bucket| HeaderValue::from_str(&bucket).ok()) {
             headers.insert(HeaderName::from_static("x-ratelimit-bucket"), bucket);
-            let fixed =
-                [("limit", "50"), ("remaining", "49"), ("reset-after", "1.000"), ("reset", "1780272001.000")];
+            let fixed = [
+                ("limit", "50"),
+                ("remaining", "49"),
+                ("reset-after", "1.000"),
+                ("reset", "1780272001.000"),
+            ];
             for (name, value) in fixed {
                 let name = HeaderName::try_from(format!("x-ratelimit-{name}"))
                     .expect("the names above are valid header names");

@@ -53,7 +53,11 @@ pub(super) fn of_guild(world: &mut World, guild_id: u64, wishes: &Wishes) -> Opt
         roles: guild.roles.values().cloned().collect(),
         channels: guild.channels.values().cloned().collect(),
         members,
-        presences: if with_presences { guild.presences.values().cloned().collect() } else { Vec::new() },
+        presences: if with_presences {
+            guild.presences.values().cloned().collect()
+        } else {
+            Vec::new()
+        },
         voice_states: wishes
             .intents
             .contains(Intents::GUILD_VOICE_STATES)
@@ -155,12 +159,19 @@ impl MemberRequest {
 
 fn starts_with(person: &Person, prefix: &str) -> bool {
     let prefix = prefix.to_lowercase();
-    let names = [Some(&person.user.username), person.user.global_name.as_ref(), person.member.nick.as_ref()];
+    let names = [
+        Some(&person.user.username),
+        person.user.global_name.as_ref(),
+        person.member.nick.as_ref(),
+    ];
     names.into_iter().flatten().any(|name| name.to_lowercase().starts_with(&prefix))
 }
 
 fn presences_of(guild: &GuildState, people: &[Person]) -> Vec<Arc<Presence>> {
-    people.iter().filter_map(|person| guild.presences.get(&person.member.user_id).cloned()).collect()
+    people
+        .iter()
+        .filter_map(|person| guild.presences.get(&person.member.user_id).cloned())
+        .collect()
 }
 
 fn snowflake(value: &Value) -> Option<u64> {

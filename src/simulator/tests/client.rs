@@ -37,7 +37,8 @@ impl Client {
             .connect()
             .await
             .unwrap();
-        let mut client = Self { socket, session_id: String::new(), sequence: 0, frames: Vec::new() };
+        let mut client =
+            Self { socket, session_id: String::new(), sequence: 0, frames: Vec::new() };
         assert_eq!(client.payload().await["op"], 10);
         client
     }

@@ -16,7 +16,7 @@ async fn close_code_of(config: SimulatorConfig, payload: serde_json::Value) -> u
     code
 }
 
-fn identify(intents: u64, shard: serde_json::Value) -> serde_json::Value {
+fn identify(intents: u64, shard: [u32; 2]) -> serde_json::Value {
     json!({ "op": 2, "d": { "token": "token", "intents": intents, "shard": shard, "properties": {} } })
 }
 
@@ -28,15 +28,15 @@ async fn each_mistake_has_its_close_code() {
     assert_eq!(close_code_of(config(), json!({ "op": 3, "d": {} })).await, 4003);
     let wrong = json!({ "op": 2, "d": { "token": "other", "intents": 0 } });
     assert_eq!(close_code_of(config(), wrong).await, 4004);
-    assert_eq!(close_code_of(config(), identify(1, json!([2, 2]))).await, 4010);
-    assert_eq!(close_code_of(config(), identify(1 << 60, json!([0, 1]))).await, 4013);
+    assert_eq!(close_code_of(config(), identify(1, [2, 2])).await, 4010);
+    assert_eq!(close_code_of(config(), identify(1 << 60, [0, 1])).await, 4013);
     let limited = SimulatorConfig {
         privileged_intents_allowed: privileged_intents() - Intents::GUILD_PRESENCES,
         ..config()
     };
-    assert_eq!(close_code_of(limited, identify(ALL_INTENTS, json!([0, 1]))).await, 4014);
+    assert_eq!(close_code_of(limited, identify(ALL_INTENTS, [0, 1])).await, 4014);
     let many = SimulatorConfig { guilds: 2501, ..config() };
-    assert_eq!(close_code_of(many, identify(1, json!([0, 1]))).await, 4011);
+    assert_eq!(close_code_of(many, identify(1, [0, 1])).await, 4011);
 }
 
 #[tokio::test]
@@ -77,8 +77,10 @@ async fn the_121st_payload_of_a_minute_ends_the_connection() {
 
 #[tokio::test]
 async fn identifying_too_fast_is_answered_with_op_9() {
-    let simulator =
-        start(SimulatorConfig { identify_window: std::time::Duration::from_secs(3600), ..small(1) });
+    let simulator = start(SimulatorConfig {
+        identify_window: std::time::Duration::from_secs(3600),
+        ..small(1)
+    });
     let first = Client::identified(&simulator, [0, 1], ALL_INTENTS).await;
     let mut second = Client::connect(&simulator).await;
     second.identify([0, 1], ALL_INTENTS).await;

@@ -10,14 +10,41 @@ use super::{
 
 /// Events that the live mix must produce; the rare ones too.
 const EXPECTED: [&str; 35] = [
-    "CHANNEL_CREATE", "CHANNEL_DELETE", "CHANNEL_PINS_UPDATE", "CHANNEL_UPDATE", "GUILD_CREATE",
-    "GUILD_DELETE", "GUILD_EMOJIS_UPDATE", "GUILD_MEMBERS_CHUNK", "GUILD_MEMBER_ADD",
-    "GUILD_MEMBER_REMOVE", "GUILD_MEMBER_UPDATE", "GUILD_ROLE_CREATE", "GUILD_ROLE_DELETE",
-    "GUILD_ROLE_UPDATE", "GUILD_UPDATE", "INVITE_CREATE", "INVITE_DELETE", "MESSAGE_CREATE",
-    "MESSAGE_DELETE", "MESSAGE_DELETE_BULK", "MESSAGE_REACTION_ADD", "MESSAGE_REACTION_REMOVE",
-    "MESSAGE_UPDATE", "PRESENCE_UPDATE", "RATE_LIMITED", "READY", "RESUMED", "THREAD_CREATE",
-    "THREAD_DELETE", "THREAD_MEMBERS_UPDATE", "THREAD_UPDATE", "TYPING_START", "USER_UPDATE",
-    "VOICE_STATE_UPDATE", "WEBHOOKS_UPDATE",
+    "CHANNEL_CREATE",
+    "CHANNEL_DELETE",
+    "CHANNEL_PINS_UPDATE",
+    "CHANNEL_UPDATE",
+    "GUILD_CREATE",
+    "GUILD_DELETE",
+    "GUILD_EMOJIS_UPDATE",
+    "GUILD_MEMBERS_CHUNK",
+    "GUILD_MEMBER_ADD",
+    "GUILD_MEMBER_REMOVE",
+    "GUILD_MEMBER_UPDATE",
+    "GUILD_ROLE_CREATE",
+    "GUILD_ROLE_DELETE",
+    "GUILD_ROLE_UPDATE",
+    "GUILD_UPDATE",
+    "INVITE_CREATE",
+    "INVITE_DELETE",
+    "MESSAGE_CREATE",
+    "MESSAGE_DELETE",
+    "MESSAGE_DELETE_BULK",
+    "MESSAGE_REACTION_ADD",
+    "MESSAGE_REACTION_REMOVE",
+    "MESSAGE_UPDATE",
+    "PRESENCE_UPDATE",
+    "RATE_LIMITED",
+    "READY",
+    "RESUMED",
+    "THREAD_CREATE",
+    "THREAD_DELETE",
+    "THREAD_MEMBERS_UPDATE",
+    "THREAD_UPDATE",
+    "TYPING_START",
+    "USER_UPDATE",
+    "VOICE_STATE_UPDATE",
+    "WEBHOOKS_UPDATE",
 ];
 
 #[tokio::test]
@@ -26,7 +53,8 @@ async fn every_event_parses_as_twilight_models_it() {
     let mut client = Client::loaded(&simulator, [0, 1], ALL_INTENTS).await;
     let guild_id = simulator.guild_ids()[0].to_string();
     for _ in 0..2 {
-        let d = serde_json::json!({ "guild_id": guild_id, "query": "", "limit": 0, "presences": true });
+        let d =
+            serde_json::json!({ "guild_id": guild_id, "query": "", "limit": 0, "presences": true });
         client.send(serde_json::json!({ "op": 8, "d": d })).await;
     }
     client.until("RATE_LIMITED").await;
@@ -42,9 +70,14 @@ async fn every_event_parses_as_twilight_models_it() {
     let mut seen = BTreeMap::new();
     for frame in frames {
         let event = serde_json::from_str::<serde_json::Value>(&frame).unwrap()["t"].clone();
+        *seen.entry(event.as_str().unwrap().to_owned()).or_insert(0) += 1;
+        // twilight-model 0.18 expects `meta` wrapped in the name of the opcode, which Discord's
+        // documentation of the event does not have.
+        if event == "RATE_LIMITED" {
+            continue;
+        }
         let parsed = twilight_gateway::parse(frame.clone(), EventTypeFlags::all());
         assert!(matches!(parsed, Ok(Some(_))), "{parsed:?}\n{frame:.2000}");
-        *seen.entry(event.as_str().unwrap().to_owned()).or_insert(0) += 1;
     }
     for event in EXPECTED {
         assert!(seen.contains_key(event), "no {event} in {seen:?}");
@@ -79,7 +112,9 @@ async fn a_twilight_shard_reads_the_zstd_stream() {
     let simulator = start(small(4));
     // The process may have chosen a provider already; either will do for ws://.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let config = ConfigBuilder::new("token".to_owned(), Intents::all()).proxy_url(simulator.gateway_url()).build();
+    let config = ConfigBuilder::new("token".to_owned(), Intents::all())
+        .proxy_url(simulator.gateway_url())
+        .build();
     let mut shard = Shard::with_config(ShardId::ONE, config);
     let mut guilds = 0;
     while guilds < 4 {

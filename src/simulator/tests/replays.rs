@@ -34,7 +34,10 @@ async fn a_recording_is_sent_as_it_was_with_new_sequences() {
     assert_ne!(ready["d"]["session_id"], "old");
     assert_eq!(ready["d"]["resume_gateway_url"], simulator.gateway_url());
     client.until("LAST").await;
-    assert_eq!(client.frames[1], r#"{"t":"ODD","s":2,"op":0,"d":{ "spaces":  1.50, "é":"\u00e9" }}"#);
+    assert_eq!(
+        client.frames[1],
+        r#"{"t":"ODD","s":2,"op":0,"d":{ "spaces":  1.50, "é":"\u00e9" }}"#
+    );
     assert_eq!(client.frames[2], r#"{"t":"LAST","s":3,"op":0,"d":null}"#);
 }
 
@@ -52,6 +55,12 @@ async fn a_recording_without_ready_gets_one_from_its_guilds() {
 fn a_bad_line_is_named() {
     let (file, config) = recording(&[r#"{"t":"A","s":1,"op":0,"d":{}}"#, "{oops"]);
     let error = Simulator::start(config).unwrap_err();
-    let SimulatorError::Replay(error @ ReplayError::Line { .. }) = error else { panic!("{error:?}") };
-    assert!(error.to_string().starts_with(&format!("{}:2: not a gateway payload", file.path().display())));
+    let SimulatorError::Replay(error @ ReplayError::Line { .. }) = error else {
+        panic!("{error:?}")
+    };
+    assert!(
+        error
+            .to_string()
+            .starts_with(&format!("{}:2: not a gateway payload", file.path().display()))
+    );
 }

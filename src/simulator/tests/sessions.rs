@@ -20,7 +20,8 @@ async fn ready_is_followed_by_every_guild_of_the_shard() {
         .filter(|id| (id >> 22) % 2 == 1)
         .map(|id| id.to_string())
         .collect();
-    let stubs: Vec<_> = ready.1["guilds"].as_array().unwrap().iter().map(|stub| stub["id"].clone()).collect();
+    let stubs: Vec<_> =
+        ready.1["guilds"].as_array().unwrap().iter().map(|stub| stub["id"].clone()).collect();
     assert_eq!(stubs, expected);
     let created: Vec<_> = guilds.iter().map(|(_, guild)| guild["id"].clone()).collect();
     assert_eq!(created, expected);
@@ -93,7 +94,10 @@ async fn intents_decide_what_is_sent() {
     client.until_sequence(simulator.sequence(0)).await;
     let bot_id = simulator.bot_id().to_string();
     for (event, d) in client.dispatches() {
-        assert!(!matches!(event.as_str(), "PRESENCE_UPDATE" | "TYPING_START" | "VOICE_STATE_UPDATE"), "{event}");
+        assert!(
+            !matches!(event.as_str(), "PRESENCE_UPDATE" | "TYPING_START" | "VOICE_STATE_UPDATE"),
+            "{event}"
+        );
         if event == "GUILD_CREATE" {
             assert_eq!(d["presences"], json!([]));
             let voice = d["voice_states"].as_array().unwrap().len();

@@ -32,6 +32,8 @@ pub(super) struct ChannelTold {
     pub(super) channel: Arc<Channel>,
     pub(super) gone: bool,
     pub(super) removed_overwrites: Vec<Overwrite>,
+    /// Overwrites whose role was deleted since the channel was told.
+    pub(super) stripped_overwrites: BTreeSet<u64>,
 }
 
 /// How the bot sees the guild.
@@ -75,7 +77,8 @@ impl GuildTold {
         self.replace_roles(&snapshot.roles);
         let present: BTreeSet<u64> = snapshot.channels.iter().map(|channel| channel.id.0).collect();
         for (id, told) in &mut self.channels {
-            told.gone |= !present.contains(id);
+            // A thread that is not listed may be archived or out of sight.
+            told.gone |= !present.contains(id) && !told.channel.is_thread();
         }
         for channel in &snapshot.channels {
             self.put_channel(channel);
@@ -115,10 +118,13 @@ impl GuildTold {
         self.roles.insert(role.id.0, Told::present(role));
     }
 
-    /// One event stands for the role and for its place in every member.
+    /// One event stands for the role, its place in every member and its overwrite in every channel.
     pub(super) fn delete_role(&mut self, role_id: u64) {
         if let Some(told) = self.roles.get_mut(&role_id) {
             told.gone = true;
+        }
+        for told in self.channels.values_mut() {
+            told.stripped_overwrites.insert(role_id);
         }
         for told in self.members.values_mut() {
             if told.object.roles.contains(&Snowflake(role_id)) {
@@ -140,7 +146,12 @@ impl GuildTold {
             removed_overwrites.retain(|overwrite| seen.insert(overwrite.id));
             removed_overwrites.reverse();
         }
-        let told = ChannelTold { channel: Arc::clone(channel), gone: false, removed_overwrites };
+        let told = ChannelTold {
+            channel: Arc::clone(channel),
+            gone: false,
+            removed_overwrites,
+            stripped_overwrites: BTreeSet::new(),
+        };
         self.channels.insert(channel.id.0, told);
     }
 

@@ -32,6 +32,11 @@ impl MessageTold {
             if self.content_told && !content_told {
                 told = Arc::new(with_content_of(&told, known));
             }
+            // Left out means that Discord did not look it up.
+            if told.referenced_message.is_none() && known.referenced_message.is_some() {
+                let referenced_message = known.referenced_message.clone();
+                told = Arc::new(Message { referenced_message, ..Message::clone(&told) });
+            }
             // Text that is told for the first time completes a version, it does not supersede one.
             let completes = content_told && !self.content_told;
             if !completes && !is_same_version(known, &told) {

@@ -50,7 +50,11 @@ impl Truth {
                 &["guild_id", "bot_id"],
                 guilds().map(|(&id, guild)| guild_bot_row(id, self.bot_id, guild)),
             ),
-            table("roles", &["guild_id", "id"], guilds().flat_map(|(&id, guild)| role_rows(id, guild))),
+            table(
+                "roles",
+                &["guild_id", "id"],
+                guilds().flat_map(|(&id, guild)| role_rows(id, guild)),
+            ),
             table(
                 "channels",
                 &["guild_id", "id"],
@@ -88,7 +92,10 @@ impl Truth {
                 "voice_states",
                 &["guild_id", "user_id"],
                 guilds().flat_map(|(&id, guild)| {
-                    guild.voice_states.iter().map(move |(&user_id, told)| voice_row(id, user_id, told))
+                    guild
+                        .voice_states
+                        .iter()
+                        .map(move |(&user_id, told)| voice_row(id, user_id, told))
                 }),
             ),
             table(
@@ -144,7 +151,11 @@ fn guild_row(id: u64, told: &GuildTold) -> Option<TruthRow> {
     if told.guild.is_none() && !told.in_outage {
         return None;
     }
-    let mut row = told.guild.as_ref().map(|guild| row_of(guild.as_ref(), columns::GUILDS)).unwrap_or_default();
+    let mut row = told
+        .guild
+        .as_ref()
+        .map(|guild| row_of(guild.as_ref(), columns::GUILDS))
+        .unwrap_or_default();
     if let Some(extras) = told.extras {
         project(&mut wire(&extras), columns::GUILD_EXTRAS, &mut row);
     }
@@ -186,7 +197,9 @@ fn channel_row(guild_id: u64, told: &ChannelTold) -> TruthRow {
 }
 
 fn overwrite_rows(guild_id: u64, told: &ChannelTold) -> impl Iterator<Item = TruthRow> + '_ {
-    let present = told.channel.overwrites().iter().map(|overwrite| (overwrite, told.gone));
+    let present = told.channel.overwrites().iter().map(|overwrite| {
+        (overwrite, told.gone || told.stripped_overwrites.contains(&overwrite.id.0))
+    });
     let removed = told.removed_overwrites.iter().map(|overwrite| (overwrite, true));
     let mut all: Vec<(&Overwrite, bool)> = present.chain(removed).collect();
     all.sort_unstable_by_key(|(overwrite, _)| overwrite.id);
@@ -248,7 +261,11 @@ fn message_row(guild_id: u64, id: u64, told: &MessageTold) -> TruthRow {
     row
 }
 
-fn revision_rows(guild_id: u64, id: u64, told: &MessageTold) -> impl Iterator<Item = TruthRow> + '_ {
+fn revision_rows(
+    guild_id: u64,
+    id: u64,
+    told: &MessageTold,
+) -> impl Iterator<Item = TruthRow> + '_ {
     told.superseded.iter().enumerate().map(move |(revision, message)| {
         let mut row = version_row(message, columns::REVISIONS, told.content_told);
         set(&mut row, "guild_id", guild_id);

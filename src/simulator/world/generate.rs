@@ -53,7 +53,8 @@ pub(super) fn guild(plan: &Plan, index: usize) -> GuildState {
     let mut members = Vec::with_capacity(user_ids.len());
     let mut presences = std::collections::BTreeMap::new();
     let mut voice_states = std::collections::BTreeMap::new();
-    let voice: Vec<_> = channels.iter().filter(|channel| channel.is_voice()).map(|channel| channel.id).collect();
+    let voice: Vec<_> =
+        channels.iter().filter(|channel| channel.is_voice()).map(|channel| channel.id).collect();
     for user_id in user_ids {
         let age_s = rng.random_range(3_600..100_000_000);
         let joined_at = Time(plan.start.0 - age_s * 1_000_000 + rng.random_range(0..1_000_000));
@@ -69,7 +70,8 @@ pub(super) fn guild(plan: &Plan, index: usize) -> GuildState {
             }
         }
     }
-    let guild = guild_object(rng, &mut ids, id, &members[rng_index(size)].as_ref().user_id, &channels);
+    let guild =
+        guild_object(rng, &mut ids, id, &members[rng_index(size)].as_ref().user_id, &channels);
     GuildState {
         guild: Arc::new(guild),
         joined_at: Time(plan.start.0 - rng.random_range(86_400..90_000_000) * 1_000_000),
@@ -107,7 +109,13 @@ fn member_ids(plan: &Plan, rng: &mut ChaCha8Rng, index: usize) -> Vec<u64> {
     ids.into_iter().collect()
 }
 
-fn roles(rng: &mut ChaCha8Rng, ids: &mut Ids, guild_id: u64, bot_id: u64, count: usize) -> Vec<Role> {
+fn roles(
+    rng: &mut ChaCha8Rng,
+    ids: &mut Ids,
+    guild_id: u64,
+    bot_id: u64,
+    count: usize,
+) -> Vec<Role> {
     let count = count.clamp(2, 50);
     let mut roles: Vec<Role> = (0..count).map(|number| role(rng, ids.next(), number)).collect();
     roles[0].id = Snowflake(guild_id);
@@ -177,7 +185,12 @@ fn channels(
     channels
 }
 
-fn overwrites(rng: &mut ChaCha8Rng, guild_id: u64, roles: &[Role], user_ids: &[u64]) -> Box<[Overwrite]> {
+fn overwrites(
+    rng: &mut ChaCha8Rng,
+    guild_id: u64,
+    roles: &[Role],
+    user_ids: &[u64],
+) -> Box<[Overwrite]> {
     let mut overwrites = Vec::new();
     if rng.random_bool(0.4) {
         overwrites.push(overwrite(rng, Snowflake(guild_id), 0));
@@ -288,7 +301,12 @@ fn forum_tag(rng: &mut ChaCha8Rng, ids: &mut Ids) -> ForumTag {
 }
 
 /// A new text channel without topic or messages.
-pub(crate) fn text_channel(rng: &mut ChaCha8Rng, id: Snowflake, guild_id: u64, number: usize) -> Channel {
+pub(crate) fn text_channel(
+    rng: &mut ChaCha8Rng,
+    id: Snowflake,
+    guild_id: u64,
+    number: usize,
+) -> Channel {
     Channel {
         id,
         kind: 0,

@@ -57,7 +57,9 @@ pub(crate) fn user(seed: u64, number: u64) -> User {
         collectibles: None,
         primary_guild: rng.random_bool(0.04).then(|| {
             Box::new(PrimaryGuild {
-                identity_guild_id: Snowflake(300_000_000_000_000_000 + rng.random_range(0..1 << 40)),
+                identity_guild_id: Snowflake(
+                    300_000_000_000_000_000 + rng.random_range(0..1 << 40),
+                ),
                 identity_enabled: true,
                 tag: "TAG✦".into(),
                 badge: hash(rng),
@@ -113,7 +115,12 @@ pub(crate) fn online_presence(rng: &mut ChaCha8Rng, user_id: u64, now: Time) -> 
     if rng.random_bool(0.3) {
         activities.push(game(rng, now));
     }
-    Presence { user: UserId { id: Snowflake(user_id) }, status, client_status, activities: activities.into() }
+    Presence {
+        user: UserId { id: Snowflake(user_id) },
+        status,
+        client_status,
+        activities: activities.into(),
+    }
 }
 
 /// The presence of someone who went offline.
@@ -151,7 +158,9 @@ fn game(rng: &mut ChaCha8Rng, now: Time) -> Activity {
         details: rng.random_bool(0.5).then(|| names::text(rng, 4).into()),
         state: rng.random_bool(0.5).then(|| names::text(rng, 3).into()),
         emoji: None,
-        timestamps: Some(ActivityTimestamps { start: now.as_ms() - rng.random_range(0..7_200_000) }),
+        timestamps: Some(ActivityTimestamps {
+            start: now.as_ms() - rng.random_range(0..7_200_000),
+        }),
         party: rng.random_bool(0.2).then(|| PartyInfo {
             id: format!("party-{:x}", rng.random::<u32>()).into(),
             size: [rng.random_range(1..4), 4],

@@ -360,6 +360,8 @@ create table discord.users (
     avatar_decoration_data jsonb,
     collectibles           jsonb,
     primary_guild          jsonb,
+    told_session           bigint,
+    told_sequence          bigint,
     extra                  jsonb,
     updated_at             timestamptz not null
 );
@@ -383,6 +385,8 @@ comment on column discord.users.mfa_enabled is 'Two-factor authentication; the b
 comment on column discord.users.avatar_decoration_data is 'Avatar decoration.';
 comment on column discord.users.collectibles is 'Collectibles such as name plates.';
 comment on column discord.users.primary_guild is 'Guild whose tag the user wears.';
+comment on column discord.users.told_session is 'Which Discord session last changed the row: a hash of its id.';
+comment on column discord.users.told_sequence is 'Sequence of the event that last changed the row, within that session.';
 comment on column discord.users.extra is 'Fields that have no column yet.';
 comment on column discord.users.updated_at is 'When the row last changed; an older frame never overwrites a newer one.';
 

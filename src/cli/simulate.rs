@@ -1,0 +1,149 @@
+//! `dsqlstate simulate`: the simulator on its own, for load tests of any bot.
+//!
+//! **Invariant:** it runs until it is told to stop, and needs neither token nor database.
+
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "URLs are the result, counts are for the person at the terminal"
+)]
+
+use std::{
+    io::{Write, stdin, stdout},
+    net::SocketAddr,
+    path::PathBuf,
+    time::Duration,
+};
+
+use clap::Args;
+use dsqlstate::simulator::{Simulator, SimulatorConfig, SimulatorError, SimulatorStats, control};
+
+use super::{CliError, block_on, signals::Signals};
+
+/// How often a line of counts is written.
+const REPORT_EVERY: Duration = Duration::from_secs(5);
+
+/// A stand-in for Discord's gateway and REST API.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct SimulateArgs {
+    /// Address for gateway and REST; port 0 takes a free one.
+    #[arg(long, default_value = "127.0.0.1:7000")]
+    listen: SocketAddr,
+    /// Number of guilds.
+    #[arg(long, default_value_t = 100)]
+    guilds: u32,
+    /// Shard count that GET /gateway/bot recommends.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    shards: u32,
+    /// The same seed gives the same guilds and the same events.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Live events per second.
+    #[arg(long, default_value_t = 0.0, value_name = "EVENTS_PER_S", value_parser = rate)]
+    rate: f64,
+    /// Token that clients must send; any that is not empty if left out.
+    #[arg(long)]
+    token: Option<String>,
+    /// Identifies per 5 seconds that GET /gateway/bot allows.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    max_concurrency: u32,
+    /// Send this recording, one gateway payload per line, instead of a made-up world.
+    #[arg(long, value_name = "FILE")]
+    replay: Option<PathBuf>,
+    /// Recorded payloads per second; as fast as the client reads if left out.
+    #[arg(long, value_name = "N", requires = "replay", value_parser = rate)]
+    replay_rate: Option<f64>,
+    /// Read commands from standard input and answer each with a line of JSON, until the input ends.
+    #[arg(long)]
+    control: bool,
+}
+
+impl SimulateArgs {
+    fn into_config(self) -> SimulatorConfig {
+        SimulatorConfig {
+            listen: self.listen,
+            guilds: self.guilds,
+            shards: self.shards,
+            seed: self.seed,
+            events_per_second: self.rate,
+            max_concurrency: self.max_concurrency,
+            token: self.token,
+            replay: self.replay,
+            replay_per_second: self.replay_rate,
+            ..SimulatorConfig::default()
+        }
+    }
+}
+
+fn rate(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(rate) if rate.is_finite() && rate >= 0.0 => Ok(rate),
+        _ => Err("a number from 0 on is needed".to_owned()),
+    }
+}
+
+/// Runs the simulator until SIGINT, SIGTERM or, with `--control`, the end of its input.
+pub(crate) fn run(args: SimulateArgs) -> Result<(), CliError> {
+    let control = args.control;
+    let simulator = Simulator::start(args.into_config()).map_err(start_error)?;
+    if control {
+        // The terminal's Ctrl-C is for whoever runs this as a child; its input ends with them.
+        return block_on(async {
+            let _signals = Signals::new().map_err(CliError::failed)?;
+            control::serve(&simulator, stdin().lock(), stdout()).map_err(CliError::failed)
+        })?;
+    }
+    print_urls(&simulator);
+    block_on(report(&simulator))?
+}
+
+async fn report(simulator: &Simulator) -> Result<(), CliError> {
+    let mut signals = Signals::new().map_err(CliError::failed)?;
+    let mut interval = tokio::time::interval(REPORT_EVERY);
+    interval.tick().await;
+    let mut before = simulator.stats();
+    loop {
+        tokio::select! {
+            _ = interval.tick() => {
+                let now = simulator.stats();
+                print_stats(&before, &now);
+                before = now;
+            }
+            _ = signals.next() => return Ok(()),
+        }
+    }
+}
+
+/// A recording that is none is wrong usage.
+fn start_error(error: SimulatorError) -> CliError {
+    match error {
+        SimulatorError::Replay(_) => CliError::Usage(Box::new(error)),
+        SimulatorError::Listen { .. } => CliError::failed(error),
+    }
+}
+
+fn print_urls(simulator: &Simulator) {
+    println!("gateway_url = \"{}\"", simulator.gateway_url());
+    println!("api_url = \"{}\"", simulator.api_url());
+    // Whoever waits for the lines through a pipe must get them now; a closed pipe is no reason to end.
+    let _ = stdout().flush();
+}
+
+fn print_stats(before: &SimulatorStats, now: &SimulatorStats) {
+    let seconds = REPORT_EVERY.as_secs_f64();
+    let events_per_second = (now.dispatches - before.dispatches) as f64 / seconds;
+    let megabytes_per_second =
+        (now.dispatched_bytes - before.dispatched_bytes) as f64 / seconds / 1e6;
+    eprintln!(
+        "connections {} · identifies {} · resumes {}/{} · op 8 {} · heartbeats {} · REST {} · \
+         dispatches {} ({events_per_second:.0}/s, {megabytes_per_second:.1} MB/s)",
+        now.connections,
+        now.identifies,
+        now.resumed_ok,
+        now.resumes,
+        now.op8_requests,
+        now.heartbeats,
+        now.rest_requests,
+        now.dispatches,
+    );
+}

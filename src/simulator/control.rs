@@ -1,0 +1,188 @@
+//! Commands to a simulator as lines of text, for a process that runs one as its child, or for a person.
+//!
+//! Each command is one line and is answered with one line of JSON: `{"ok": …}` or `{"error": "…"}`.
+//!
+//! **Invariant:** a bad command is answered and changes nothing.
+
+use std::{
+    fs::File,
+    io::{self, BufRead, BufWriter, Write},
+    path::Path,
+};
+
+use serde_json::{Value, json};
+
+use super::Simulator;
+
+/// The commands, one per line: what to type and what it does.
+pub const COMMANDS: &[(&str, &str)] = &[
+    ("urls", "the gateway's and the API's URL"),
+    ("stats", "what was counted so far"),
+    ("rate N", "N live events per second from now on"),
+    ("pause", "no live events until `rate` or `unpause`"),
+    ("unpause", "live events again"),
+    ("step N", "exactly N live events now"),
+    ("hush on|off", "leave requests for member lists unanswered, or answer them again"),
+    (
+        "settled",
+        "the last sequence of each shard, once everything was handed to sockets; else null",
+    ),
+    (
+        "truth DIRECTORY",
+        "write what a reader must know to DIRECTORY, a file of JSON lines per table",
+    ),
+    ("drop", "end every connection without a word"),
+    ("reconnect SHARD", "ask a shard to reconnect (op 7)"),
+    ("invalidate SHARD true|false", "invalidate a shard's session (op 9), resumable or not"),
+    ("close SHARD CODE", "close a shard's connection with a close code"),
+    ("forget", "forget all sessions"),
+    ("outage GUILD on|off", "begin or end an outage of a guild"),
+    ("remove GUILD", "remove the bot from a guild"),
+    ("rejoin GUILD", "add it again"),
+];
+
+/// Answers the commands of `input` on `output` until the input ends.
+///
+/// # Errors
+/// When reading or writing fails.
+pub fn serve(simulator: &Simulator, input: impl BufRead, mut output: impl Write) -> io::Result<()> {
+    for line in input.lines() {
+        let answer = match execute(simulator, &line?) {
+            Ok(value) => json!({ "ok": value }),
+            Err(error) => json!({ "error": error }),
+        };
+        writeln!(output, "{answer}")?;
+        output.flush()?;
+    }
+    Ok(())
+}
+
+fn execute(simulator: &Simulator, line: &str) -> Result<Value, String> {
+    let words: Vec<&str> = line.split_ascii_whitespace().collect();
+    match words[..] {
+        ["urls"] => {
+            return Ok(json!({ "gateway": simulator.gateway_url(), "api": simulator.api_url() }));
+        }
+        ["stats"] => return Ok(stats(simulator)),
+        ["settled"] => {
+            return Ok(simulator.settled().map_or(Value::Null, |sequences| json!(sequences)));
+        }
+        ["truth", directory] => {
+            let written = write_truth(simulator, Path::new(directory));
+            written.map_err(|error| format!("cannot write to {directory}: {error}"))?;
+        }
+        ["rate", rate] => simulator.set_rate(number::<f64>(rate)?),
+        ["pause"] => drop(simulator.pause()),
+        ["unpause"] => simulator.unpause(),
+        ["step", count] => simulator.step(number(count)?),
+        ["hush", state] => simulator.hush(switch(state)?),
+        ["drop"] => simulator.drop_connections(),
+        ["reconnect", shard] => simulator.reconnect(number(shard)?),
+        ["invalidate", shard, resumable] => {
+            simulator.invalidate(number(shard)?, number(resumable)?)
+        }
+        ["close", shard, code] => simulator.close(number(shard)?, number(code)?),
+        ["forget"] => simulator.forget_sessions(),
+        ["outage", guild, state] => {
+            return Ok(simulator.outage(number(guild)?, switch(state)?).into());
+        }
+        ["remove", guild] => return Ok(simulator.remove_from_guild(number(guild)?).into()),
+        ["rejoin", guild] => return Ok(simulator.rejoin_guild(number(guild)?).into()),
+        _ => {
+            let known = COMMANDS.iter().map(|(usage, _)| *usage).collect::<Vec<_>>().join(", ");
+            return Err(format!("no such command: {line:?}; there are: {known}"));
+        }
+    }
+    Ok(Value::Null)
+}
+
+fn number<T: std::str::FromStr>(word: &str) -> Result<T, String> {
+    word.parse().map_err(|_| format!("{word:?} is not what belongs here"))
+}
+
+fn switch(word: &str) -> Result<bool, String> {
+    match word {
+        "on" => Ok(true),
+        "off" => Ok(false),
+        _ => Err(format!("{word:?} is neither on nor off")),
+    }
+}
+
+fn stats(simulator: &Simulator) -> Value {
+    let stats = simulator.stats();
+    json!({
+        "connections": stats.connections,
+        "identifies": stats.identifies,
+        "resumes": stats.resumes,
+        "resumed_ok": stats.resumed_ok,
+        "heartbeats": stats.heartbeats,
+        "op8_requests": stats.op8_requests,
+        "dispatches": stats.dispatches,
+        "dispatched_bytes": stats.dispatched_bytes,
+        "rest_requests": stats.rest_requests,
+    })
+}
+
+fn write_truth(simulator: &Simulator, directory: &Path) -> io::Result<()> {
+    let truth = simulator.truth();
+    for table in truth.tables() {
+        let file = File::create(directory.join(format!("{}.jsonl", table.name)))?;
+        let mut file = BufWriter::new(file);
+        for row in table.rows {
+            serde_json::to_writer(&mut file, &row)?;
+            file.write_all(b"\n")?;
+        }
+        file.flush()?;
+    }
+    let file = File::create(directory.join("unknown_dispatches.json"))?;
+    serde_json::to_writer(file, truth.unknown_dispatches())?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::simulator::SimulatorConfig;
+
+    #[test]
+    fn every_command_is_answered_with_one_line() {
+        let simulator =
+            Simulator::start(SimulatorConfig { guilds: 2, ..SimulatorConfig::default() })
+                .expect("a free port");
+        let guild = simulator.guild_ids()[0];
+        let directory = tempfile::TempDir::new().expect("made");
+        let lines: Vec<String> = COMMANDS
+            .iter()
+            .map(|(usage, _)| {
+                usage
+                    .replace("on|off", "on")
+                    .replace("true|false", "true")
+                    .replace("DIRECTORY", &directory.path().display().to_string())
+                    .replace("SHARD", "0")
+                    .replace("CODE", "4000")
+                    .replace("GUILD", &guild.to_string())
+                    .replace('N', "3")
+            })
+            .collect();
+        let mut output = Vec::new();
+        serve(&simulator, lines.join("\n").as_bytes(), &mut output).expect("nothing fails");
+        let output = String::from_utf8(output).expect("JSON is text");
+        assert_eq!(output.lines().count(), COMMANDS.len());
+        for (line, answer) in lines.iter().zip(output.lines()) {
+            assert!(answer.starts_with(r#"{"ok":"#), "{line}: {answer}");
+        }
+        assert!(directory.path().join("guilds.jsonl").is_file());
+    }
+
+    #[test]
+    fn a_bad_command_is_answered_with_what_there_is() {
+        let simulator =
+            Simulator::start(SimulatorConfig { guilds: 1, ..SimulatorConfig::default() })
+                .expect("a free port");
+        let mut output = Vec::new();
+        serve(&simulator, &b"rate fast\nrun\n"[..], &mut output).expect("nothing fails");
+        let output = String::from_utf8(output).expect("JSON is text");
+        let answers: Vec<&str> = output.lines().collect();
+        assert!(answers[0].contains("fast") && answers[1].contains("hush on|off"), "{output}");
+    }
+}

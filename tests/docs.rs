@@ -1,0 +1,14 @@
+//! What is written about the program is true: README, the command's help, and the comments in
+//! PostgreSQL agree with the code.
+
+mod commands;
+mod links;
+mod markdown;
+mod queries;
+mod schema;
+mod tables;
+
+/// The README.
+const README: &str = include_str!("../README.md");
+/// How the simulator is commanded.
+const SIMULATOR: &str = include_str!("../docs/simulator.md");

@@ -1,0 +1,72 @@
+//! The commands that the README tells people to type.
+
+use std::{collections::BTreeMap, process::Command};
+
+use super::{README, SIMULATOR, markdown::blocks};
+
+fn help(arguments: &[&str]) -> String {
+    let output = Command::new(env!("CARGO_BIN_EXE_dsqlstate"))
+        .args(arguments)
+        .arg("--help")
+        .output()
+        .expect("the command runs");
+    assert!(output.status.success(), "dsqlstate {arguments:?} --help");
+    String::from_utf8(output.stdout).expect("help is text")
+}
+
+/// The words after the program's name in each command line of the shell blocks.
+fn command_lines() -> Vec<Vec<String>> {
+    let blocks = [blocks(README), blocks(SIMULATOR)].concat();
+    let shell = blocks.iter().filter(|block| matches!(block.language.as_str(), "sh" | "ini"));
+    let text: String = shell.map(|block| block.text.as_str()).collect();
+    let text = text.replace("\\\n", " ");
+    text.lines()
+        .filter(|line| !line.trim_start().starts_with('#'))
+        .filter_map(|line| {
+            let line = line.split(" #").next().unwrap_or(line);
+            let line = line.replace("cargo run --release --", "dsqlstate");
+            let mut words = line.split([' ', '=']).map(str::to_owned);
+            words.find(|word| word == "dsqlstate" || word.ends_with("/dsqlstate"))?;
+            let words: Vec<_> = words.collect();
+            (!words.is_empty()).then_some(words)
+        })
+        .collect()
+}
+
+#[test]
+fn commands_and_options_in_the_readme_exist() {
+    let overview = help(&[]);
+    let commands: Vec<_> = overview
+        .lines()
+        .skip_while(|line| *line != "Commands:")
+        .skip(1)
+        .take_while(|line| !line.is_empty())
+        .filter_map(|line| line.split_whitespace().next())
+        .filter(|name| *name != "help")
+        .collect();
+    let helps: BTreeMap<_, _> = commands.iter().map(|name| (*name, help(&[name]))).collect();
+    let lines = command_lines();
+    assert!(lines.len() >= 6, "{lines:?}");
+    for line in &lines {
+        let name = line.iter().find(|word| helps.contains_key(word.as_str()));
+        let Some(help) = name.map(|name| &helps[name.as_str()]) else {
+            panic!("no such command: dsqlstate {}", line.join(" "));
+        };
+        let own = line.iter().take_while(|word| *word != "--");
+        for option in own.filter(|word| word.starts_with("--")) {
+            assert!(help.contains(option.as_str()), "{option} in {line:?}");
+        }
+    }
+}
+
+#[test]
+fn every_command_is_in_the_readme() {
+    for line in help(&[]).lines().skip_while(|line| *line != "Commands:").skip(1) {
+        let Some(name) = line.strip_prefix("  ").and_then(|line| line.split(' ').next()) else {
+            break;
+        };
+        if name != "help" && !name.is_empty() {
+            assert!(README.contains(&format!("`dsqlstate {name}")), "{name} is not explained");
+        }
+    }
+}

@@ -1,0 +1,154 @@
+//! The README's tables of configuration, metrics, events and simulator commands.
+
+use std::{collections::BTreeSet, path::Path, sync::Arc};
+
+use dsqlstate::{
+    config::{Config, INTENT_NAMES, KEYS, PRIVILEGED_INTENTS, Rule, names_of},
+    event::{self, Outcome, Received},
+    gateway::counters::{OTHER_EVENTS, ShardCounters},
+    id::{Session, ShardKey},
+    metrics::METRICS,
+    simulator::control::COMMANDS,
+    table::{Change, RowBuilder, TABLES, change::RejectKind},
+};
+use twilight_model::gateway::Intents;
+
+use super::{
+    README, SIMULATOR,
+    markdown::{blocks, table},
+};
+
+/// How the README writes what is too long for a table: every name.
+const ALL_INTENTS: &str = "all";
+
+#[test]
+fn the_configuration_table_lists_every_key_with_what_is_allowed() {
+    let rows = table(README, &["Key", "Default", "Allowed", "Meaning"]);
+    let shown: Vec<_> = rows.iter().map(|row| (row[0].as_str(), row[2].as_str())).collect();
+    let allowed: Vec<_> = KEYS
+        .iter()
+        .map(|key| match key.rule {
+            Rule::Intents => (key.path, "names of intents".to_owned()),
+            rule => (key.path, rule.allowed()),
+        })
+        .collect();
+    let allowed: Vec<_> = allowed.iter().map(|(path, text)| (*path, text.as_str())).collect();
+    assert_eq!(shown, allowed);
+}
+
+#[test]
+fn the_defaults_of_the_configuration_table_are_those_of_the_program() {
+    let rows = table(README, &["Key", "Default", "Allowed", "Meaning"]);
+    let text: String = rows
+        .iter()
+        .filter(|row| row[1] != ALL_INTENTS)
+        .map(|row| format!("{} = {}\n", row[0], row[1]))
+        .collect();
+    let parsed = Config::parse(&text, Path::new("README.md")).unwrap();
+    assert_eq!(parsed, Config::default());
+    assert_eq!(parsed.discord.intents, Intents::all());
+}
+
+#[test]
+fn the_examples_of_configuration_files_are_accepted() {
+    let examples: Vec<_> =
+        blocks(README).into_iter().filter(|block| block.language == "toml").collect();
+    assert!(!examples.is_empty());
+    for example in examples {
+        Config::parse(&example.text, Path::new("README.md")).unwrap();
+    }
+}
+
+#[test]
+fn the_table_of_intents_says_which_are_privileged() {
+    let rows = table(README, &["Privileged intent", "In the portal", "Without it"]);
+    let shown: Vec<_> = rows.iter().map(|row| row[0].as_str()).collect();
+    assert_eq!(shown, names_of(PRIVILEGED_INTENTS).collect::<Vec<_>>());
+    assert!(README.contains(&format!("all {} intents", INTENT_NAMES.len())));
+}
+
+#[test]
+fn the_metrics_table_is_the_list_of_metrics() {
+    let shown = table(README, &["Metric", "Kind", "Labels", "Meaning"]);
+    let exported: Vec<_> = METRICS
+        .iter()
+        .map(|metric| {
+            let kind = format!("{:?}", metric.kind).to_lowercase();
+            let help = metric.help.trim_end_matches('.');
+            vec![metric.name.to_owned(), kind, metric.labels.join(", "), help.to_owned()]
+        })
+        .collect();
+    assert_eq!(shown, exported);
+}
+
+#[test]
+fn the_table_of_simulator_commands_is_complete() {
+    let shown = table(SIMULATOR, &["Command", "What it does"]);
+    // A bar would end the cell.
+    let known: Vec<_> = COMMANDS
+        .iter()
+        .map(|(usage, meaning)| vec![usage.replace('|', " or "), meaning.replace('`', "")])
+        .collect();
+    assert_eq!(shown, known);
+}
+
+/// What the program does with an event of this name, whatever its body.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Fate {
+    Tables,
+    Counted,
+    KeptWhole,
+}
+
+fn fate(event: &str) -> Fate {
+    let session = Session {
+        shard: ShardKey { bot_id: 1, shard_id: 0 },
+        shard_count: 1,
+        session_id: Arc::from("s"),
+        intents: Intents::all(),
+        generation: 1,
+    };
+    let received = Received { session: &Arc::new(session), sequence: 1, at_us: 0 };
+    let text = format!(r#"{{"t":"{event}","s":1,"op":0,"d":{{}}}}"#);
+    let mut unknown = false;
+    let outcome = event::apply(received, &text, &mut RowBuilder::default(), &mut |change| {
+        unknown |= matches!(change, Change::Reject(event) if event.kind == RejectKind::Unknown);
+    });
+    match outcome {
+        Outcome::Signal => Fate::Counted,
+        _ if unknown => Fate::KeptWhole,
+        _ => Fate::Tables,
+    }
+}
+
+#[test]
+fn the_table_of_events_says_what_becomes_of_every_event_that_discord_documents() {
+    let rows = table(README, &["Events", "Where they go"]);
+    let shown: BTreeSet<_> = rows
+        .iter()
+        .flat_map(|row| {
+            let fate = |place: &str| match place {
+                "nowhere: counted only" => Fate::Counted,
+                "rejected_events" => Fate::KeptWhole,
+                _ => Fate::Tables,
+            };
+            row[0].split(", ").map(move |event| (event.to_owned(), fate(&row[1])))
+        })
+        .collect();
+    let counters = ShardCounters::default();
+    let documented = counters.dispatches().map(|(event, _)| event);
+    let expected: BTreeSet<_> = documented
+        .filter(|event| *event != OTHER_EVENTS)
+        .map(|event| (event.to_owned(), fate(event)))
+        .collect();
+    assert_eq!(shown, expected);
+}
+
+#[test]
+fn every_table_that_events_write_is_named_where_events_go() {
+    let rows = table(README, &["Events", "Where they go"]);
+    for written in TABLES {
+        let named = |row: &Vec<String>| row[1].split(", ").any(|place| place == written.name);
+        assert!(rows.iter().any(named), "{} is not named", written.name);
+    }
+}

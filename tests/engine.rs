@@ -1,0 +1,10 @@
+//! The engine between a simulated Discord and a real PostgreSQL: whatever happens on either side,
+//! the tables end up as the simulator's truth has them.
+
+mod child;
+mod faults;
+mod http;
+mod load;
+mod rejected;
+mod run;
+mod sessions;
