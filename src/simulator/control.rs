@@ -154,14 +154,15 @@ mod tests {
         let lines: Vec<String> = COMMANDS
             .iter()
             .map(|(usage, _)| {
+                // The directory last: its name may hold anything.
                 usage
+                    .replace('N', "3")
                     .replace("on|off", "on")
                     .replace("true|false", "true")
-                    .replace("DIRECTORY", &directory.path().display().to_string())
                     .replace("SHARD", "0")
                     .replace("CODE", "4000")
                     .replace("GUILD", &guild.to_string())
-                    .replace('N', "3")
+                    .replace("DIRECTORY", &directory.path().display().to_string())
             })
             .collect();
         let mut output = Vec::new();
