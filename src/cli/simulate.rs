@@ -16,7 +16,11 @@ use std::{
 };
 
 use clap::Args;
-use dsqlstate::simulator::{Simulator, SimulatorConfig, SimulatorError, SimulatorStats, control};
+use dsqlstate::{
+    config::{PRIVILEGED_INTENTS, intent_by_name, names_of},
+    simulator::{Simulator, SimulatorConfig, SimulatorError, SimulatorStats, control},
+};
+use twilight_model::gateway::Intents;
 
 use super::{CliError, block_on, signals::Signals};
 
@@ -44,6 +48,9 @@ pub(crate) struct SimulateArgs {
     /// Token that clients must send; any that is not empty if left out.
     #[arg(long)]
     token: Option<String>,
+    /// Privileged intent that the portal does not allow, as in [discord] intents; may be repeated.
+    #[arg(long, value_name = "INTENT", value_parser = intent)]
+    disallow: Vec<Intents>,
     /// Identifies per 5 seconds that GET /gateway/bot allows.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
     max_concurrency: u32,
@@ -67,12 +74,24 @@ impl SimulateArgs {
             seed: self.seed,
             events_per_second: self.rate,
             max_concurrency: self.max_concurrency,
+            privileged_intents_allowed: self
+                .disallow
+                .iter()
+                .fold(PRIVILEGED_INTENTS, |allowed, disallowed| allowed - *disallowed),
             token: self.token,
             replay: self.replay,
             replay_per_second: self.replay_rate,
             ..SimulatorConfig::default()
         }
     }
+}
+
+fn intent(name: &str) -> Result<Intents, String> {
+    let known = intent_by_name(name).filter(|intent| PRIVILEGED_INTENTS.contains(*intent));
+    known.ok_or_else(|| {
+        let names: Vec<&str> = names_of(PRIVILEGED_INTENTS).collect();
+        format!("one of {} is needed", names.join(", "))
+    })
 }
 
 fn rate(text: &str) -> Result<f64, String> {
