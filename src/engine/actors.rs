@@ -154,17 +154,22 @@ impl Supervisor {
         place.rebuilding = true;
         let target = Arc::clone(&self.settings.target);
         let load = async move {
-            let client = connect(&target, "shard").await.ok()?.client;
-            load_shard(&client, shard).await.ok().flatten()
+            // The shard does not wait for the database: without the list it resumes all the same, and
+            // the member lists are asked for by the next start.
+            load_unsynced(&target, shard).await.unwrap_or_else(|error| {
+                let error = OneLine(&error).to_string();
+                tracing::warn!(
+                    shard = shard.shard_id,
+                    error,
+                    "cannot read which member lists are incomplete: they are asked for at the next start"
+                );
+                Vec::new()
+            })
         };
-        ctx.spawn(load.into_actor(self).map(move |stored, this, ctx| {
+        ctx.spawn(load.into_actor(self).map(move |unsynced, this, ctx| {
             let resume = this.checkpoints.last(shard).cloned();
             let Some(place) = this.shards.get(&shard) else { return };
-            let start = ShardStart {
-                resume,
-                last_generation: place.last_generation,
-                unsynced: stored.map(|stored| stored.unsynced_guilds).unwrap_or_default(),
-            };
+            let start = ShardStart { resume, last_generation: place.last_generation, unsynced };
             let counters = Arc::clone(&place.counters);
             let actor = this.start_shard(shard, start, &counters, ctx);
             if let Some(place) = this.shards.get_mut(&shard) {
@@ -172,6 +177,15 @@ impl Supervisor {
             }
         }));
     }
+}
+
+/// Guilds of a shard whose member list is not complete.
+async fn load_unsynced(target: &DatabaseTarget, shard: ShardKey) -> Result<Vec<u64>, StoreError> {
+    let client = connect(target, "shard").await?.client;
+    let stored = load_shard(&client, shard)
+        .await
+        .map_err(StoreError::query(&client, "read which member lists are incomplete"))?;
+    Ok(stored.map(|stored| stored.unsynced_guilds).unwrap_or_default())
 }
 
 /// Reads what the partitions have applied, for as long as it takes.
