@@ -289,6 +289,12 @@ impl Simulator {
         self.ask(move |hub| hub.permit(id, permissions, is_allowed))
     }
 
+    /// Lets the world's clock follow the system's from now on, see [`SimulatorConfig::real_clock`], or lets
+    /// only what happens move it. It never goes back.
+    pub fn follow_real_clock(&self, is_followed: bool) {
+        self.ask(move |hub| hub.config.real_clock = is_followed);
+    }
+
     /// Puts the world's clock forward, so that messages get older.
     pub fn pass_time(&self, time: Duration) {
         self.ask(move |hub| hub.pass_time(time));

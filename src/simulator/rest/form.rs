@@ -37,7 +37,7 @@ impl FormErrors {
 
     /// The errors as an answer, if there are any.
     pub(super) fn into_result(self) -> Result<(), Reply> {
-        if self.0.is_empty() { Ok(()) } else { Err(Reply::invalid_form(Value::Object(self.0))) }
+        if self.0.is_empty() { Ok(()) } else { Err(Reply::invalid_form(self.0)) }
     }
 }
 
@@ -45,7 +45,7 @@ impl FormErrors {
 pub(super) fn wrong(field: &str, code: &str, message: &str) -> Reply {
     let mut errors = FormErrors::default();
     errors.add(field, code, message);
-    Reply::invalid_form(Value::Object(errors.0))
+    Reply::invalid_form(errors.0)
 }
 
 /// The body as a JSON object.

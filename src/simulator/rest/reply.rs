@@ -11,7 +11,7 @@ use hyper::{
     Response, StatusCode,
     header::{CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER},
 };
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::limits::{Bucket, Quota};
 
@@ -73,8 +73,9 @@ impl Reply {
     }
 
     /// 400 "Invalid Form Body" with the errors by field.
-    pub(super) fn invalid_form(errors: Value) -> Self {
-        let payload = json!({ "message": "Invalid Form Body", "code": 50_035, "errors": errors });
+    pub(super) fn invalid_form(errors: Map<String, Value>) -> Self {
+        let mut payload = json!({ "message": "Invalid Form Body", "code": 50_035 });
+        payload["errors"] = Value::Object(errors);
         Self::new(StatusCode::BAD_REQUEST, Body::Json(payload))
     }
 

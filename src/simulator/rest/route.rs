@@ -168,8 +168,8 @@ pub(super) fn spec_of(name: &str) -> Option<&'static RouteSpec> {
 mod tests {
     use super::*;
 
-    fn name_of(method: Method, path: &str) -> &'static str {
-        find(&method, path).spec.name
+    fn name_of(method: &Method, path: &str) -> &'static str {
+        find(method, path).spec.name
     }
 
     #[test]
@@ -183,15 +183,15 @@ mod tests {
                 .join("/")
                 .replace("//", "/");
             let method = Method::from_bytes(method.as_bytes()).expect("a method");
-            assert_eq!(name_of(method, &path), route.name, "{path}");
+            assert_eq!(name_of(&method, &path), route.name, "{path}");
         }
     }
 
     #[test]
     fn the_versions_prefix_is_optional() {
-        assert_eq!(name_of(Method::GET, "/api/v10/users/@me"), "GET /users/@me");
-        assert_eq!(name_of(Method::GET, "/api/users/@me"), "GET /users/@me");
-        assert_eq!(name_of(Method::GET, "/users/@me/nothing"), "unknown");
+        assert_eq!(name_of(&Method::GET, "/api/v10/users/@me"), "GET /users/@me");
+        assert_eq!(name_of(&Method::GET, "/api/users/@me"), "GET /users/@me");
+        assert_eq!(name_of(&Method::GET, "/users/@me/nothing"), "unknown");
     }
 
     #[test]
