@@ -122,7 +122,8 @@ pub struct SimulatorStats {
     pub rest_429: BTreeMap<&'static str, u64>,
     /// The same by route.
     pub rest_429_by_route: BTreeMap<&'static str, u64>,
-    /// REST requests of the last ten minutes that Discord counts as invalid, ordered ones too.
+    /// REST requests within the window of [`LimitName::Invalid`] that Discord counts as invalid, ordered
+    /// ones too.
     pub rest_invalid: u64,
     /// Ordered faults that happened, by kind.
     pub rest_faults: BTreeMap<&'static str, u64>,
