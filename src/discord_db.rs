@@ -1,0 +1,13 @@
+//! A Discord guild used as a small database: a category is a database, a text channel is a table, a
+//! message is a record, and the pinned message of a channel holds the table's field names.
+//!
+//! **Invariant:** what a guild holds can be read by anyone who follows the wire format of
+//! [`codec`]; nothing of ours is needed to get the data out.
+
+pub mod codec;
+pub mod error;
+pub mod filter;
+pub mod name;
+pub mod rest;
+
+pub use error::DiscordDbError;
