@@ -4,10 +4,16 @@
 //! **Invariant:** what a guild holds can be read by anyone who follows the wire format of
 //! [`codec`]; nothing of ours is needed to get the data out.
 
+pub mod action;
 pub mod codec;
+pub mod discord;
 pub mod error;
+#[cfg(test)]
+mod fake;
 pub mod filter;
+pub mod journal;
 pub mod name;
+pub mod queue;
 pub mod rest;
 
 pub use error::DiscordDbError;
