@@ -7,6 +7,7 @@
 pub mod codec;
 pub mod error;
 pub mod filter;
+pub mod mirror;
 pub mod name;
 pub mod rest;
 
