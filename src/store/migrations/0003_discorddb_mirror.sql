@@ -54,9 +54,10 @@ create function discorddb.decode_record(content text) returns text[]
 language sql immutable parallel safe as $$
     select case
              when content = '\-' then '{}'
-             when content in ('', '\e') then array['']
+             when content = '' then array['']
              when strpos(content, '\') = 0 then string_to_array(replace(content, E'\x01', E'\x01\x03'), ':')
-             else string_to_array(discorddb.unescape(content, E'\x01\x04'), E'\x01\x04')
+             -- Of an empty text string_to_array makes no value, and it is one.
+             else coalesce(nullif(string_to_array(discorddb.unescape(content, E'\x01\x04'), E'\x01\x04'), '{}'), array[''])
            end
 $$;
 comment on function discorddb.decode_record(text) is 'The values of a record, given the text of its message. U+0000 is shown as U+0001 U+0002, U+0001 as U+0001 U+0003.';
