@@ -11,9 +11,12 @@ pub mod error;
 #[cfg(test)]
 mod fake;
 pub mod filter;
+pub mod handle;
 pub mod journal;
+pub mod mirror;
 pub mod name;
 pub mod queue;
+pub mod queue_actor;
 pub mod rest;
 
 pub use error::DiscordDbError;

@@ -25,6 +25,11 @@ pub struct Migration {
 pub const MIGRATIONS: &[Migration] = &[
     Migration { version: 1, name: "schema", sql: include_str!("migrations/0001_schema.sql") },
     Migration { version: 2, name: "discorddb", sql: include_str!("migrations/0002_discorddb.sql") },
+    Migration {
+        version: 3,
+        name: "discorddb mirror",
+        sql: include_str!("migrations/0003_discorddb_mirror.sql"),
+    },
 ];
 
 /// Where one step stands.

@@ -1,5 +1,5 @@
-create schema discorddb;
-comment on schema discorddb is 'Discord guilds used as databases: the writes that wait for Discord.';
+create schema if not exists discorddb;
+comment on schema discorddb is 'Discord guilds used as databases.';
 
 create table discorddb.journals (
     guild_id bigint primary key,
