@@ -152,7 +152,7 @@ impl Model {
             let Reverse((at, _, event)) = self.events.pop().expect("something is due");
             assert!(at - self.start < Duration::from_secs(100_000), "it never ends");
             self.now = self.now.max(at);
-            self.handle(event);
+            self.handle(&event);
             self.pump();
         }
         Outcome {
@@ -182,8 +182,8 @@ impl Model {
         }
     }
 
-    fn handle(&mut self, event: Event) {
-        match event {
+    fn handle(&mut self, event: &Event) {
+        match *event {
             Event::Wake => {}
             Event::Other => self.other(),
             Event::Arrive(ticket) => self.arrive(ticket),
