@@ -22,6 +22,7 @@ const STRAGGLER: Duration = Duration::from_secs(2);
 #[derive(Debug)]
 pub(super) struct Bucket {
     limit: u32,
+    limit_since: Instant,
     window: Option<Window>,
     /// The longest window that was seen.
     length: Duration,
@@ -69,6 +70,7 @@ impl Bucket {
     pub(super) fn new(now: Instant) -> Self {
         Self {
             limit: 1,
+            limit_since: now,
             window: None,
             length: Duration::ZERO,
             in_flight: 0,
@@ -155,7 +157,7 @@ impl Bucket {
     }
 
     /// A landed request was refused because the bucket is empty. Says whether what this process sent
-    /// can alone have spent the limit that was known.
+    /// can alone have spent the limit that was known then.
     pub(super) fn refused(
         &mut self,
         headers: &RateHeaders,
@@ -163,7 +165,6 @@ impl Bucket {
         sent_at: Instant,
         now: Instant,
     ) -> bool {
-        let limit = self.limit;
         let empty = RateHeaders { remaining: Some(0), ..headers.clone() };
         self.observe(&empty, sent_at, now, false);
         let until = now + retry_after;
@@ -174,7 +175,7 @@ impl Bucket {
         };
         window.remaining = 0;
         window.ends_before = window.ends_before.max(until);
-        limit == self.limit && window.own + pending >= limit
+        sent_at >= self.limit_since && window.own + pending >= self.limit
     }
 
     /// Nothing goes before `until`.
@@ -223,7 +224,9 @@ impl Bucket {
                 }
             }
         }
-        self.limit = limit.max(1);
+        if self.limit != limit.max(1) {
+            (self.limit, self.limit_since) = (limit.max(1), now);
+        }
         self.length = self.length.max(reset_after);
         self.measure(now);
     }

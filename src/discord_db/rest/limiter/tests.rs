@@ -44,8 +44,12 @@ fn rules() -> impl Strategy<Value = Rules> {
         )
 }
 
+fn config() -> ProptestConfig {
+    ProptestConfig { cases: 1000, failure_persistence: None, ..ProptestConfig::default() }
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(config())]
 
     #[test]
     fn alone_it_never_sees_a_429(rules in rules(), seed in any::<u64>(), channels in 1_u64..5) {
@@ -62,8 +66,11 @@ proptest! {
             model.enqueue("b", channel, 20);
         }
         let outcome = model.run();
-        prop_assert_eq!(&outcome.refused_at, &Vec::<Duration>::new());
-        prop_assert_eq!(outcome.stats.limited(), 0);
+        prop_assert_eq!(outcome.stats.caused_by_us, 0);
+        // Nobody can know that a limit sinks while requests are on their way.
+        let sinks = later.is_some_and(|(_, later)| later < limit);
+        let unknowable = if sinks { u64::from(limit) * 2 * channels } else { 0 };
+        prop_assert!(outcome.stats.limited() <= unknowable, "{:?}", outcome.refused_at);
     }
 
     #[test]
