@@ -187,7 +187,10 @@ impl Limiter {
             self.sweep(now);
             let membership = self.expected_membership(&key);
             if let Membership::In(bucket) = &membership {
-                self.buckets.entry(bucket.clone()).or_insert_with(|| Bucket::new(now));
+                let same_name = self.buckets.iter().filter(|(key, _)| key.name == bucket.name);
+                let length = same_name.map(|(_, bucket)| bucket.length()).max();
+                let new = || Bucket::new(now, length.unwrap_or_default());
+                self.buckets.entry(bucket.clone()).or_insert_with(new);
             }
             self.lanes.insert(key.clone(), Lane::new(membership, now));
         }
@@ -238,10 +241,11 @@ impl Limiter {
         }
         self.global.answered(now);
         self.note_invalid(reply, now);
-        self.note_bucket(&lane, reply);
+        let was_known = self.note_bucket(&lane, reply);
         match reply.limited {
             Some((scope, retry_after)) => {
-                self.limited(&lane, reply, (scope, retry_after), sent_at, now);
+                let is_empty = self.limited(&lane, reply, (scope, retry_after), sent_at, now);
+                self.stats.note_limited(scope, was_known && is_empty);
             }
             None => {
                 self.global.passed();
@@ -378,18 +382,18 @@ impl Limiter {
         self.is_unauthorized |= reply.status == 401;
     }
 
-    /// Moves the lane to the bucket that its reply names.
-    fn note_bucket(&mut self, key: &LaneKey, reply: &RateReply) {
-        let Some(lane) = self.lanes.get_mut(key) else { return };
+    /// Moves the lane to the bucket that its reply names. Says whether it was there already.
+    fn note_bucket(&mut self, key: &LaneKey, reply: &RateReply) -> bool {
+        let Some(lane) = self.lanes.get_mut(key) else { return false };
         let Some(name) = &reply.headers.bucket else {
             // Only Discord's own answer shows that the route has no bucket.
             if lane.membership == Membership::Unknown && (200..300).contains(&reply.status) {
                 lane.membership = Membership::Nowhere;
             }
-            return;
+            return lane.bucket().is_some();
         };
         if lane.bucket().is_some_and(|bucket| bucket.name == *name) {
-            return;
+            return true;
         }
         if let Some(old) = lane.bucket().and_then(|bucket| self.buckets.get_mut(bucket)) {
             old.leave(lane.in_flight);
@@ -398,9 +402,10 @@ impl Limiter {
         self.names.insert((key.template.clone(), key.variant), name.clone());
         self.buckets
             .entry(bucket.clone())
-            .or_insert_with(|| Bucket::new(lane.used_at))
+            .or_insert_with(|| Bucket::new(lane.used_at, Duration::ZERO))
             .join(lane.in_flight);
         lane.membership = Membership::In(bucket);
+        false
     }
 
     /// What a reply, of whatever status, tells of its bucket.
@@ -413,6 +418,7 @@ impl Limiter {
         }
     }
 
+    /// Waits as a 429 says. Says whether our own requests can have spent the bucket alone.
     fn limited(
         &mut self,
         key: &LaneKey,
@@ -420,7 +426,7 @@ impl Limiter {
         (scope, retry_after): (Scope, Option<Duration>),
         sent_at: Instant,
         now: Instant,
-    ) {
+    ) -> bool {
         let wait = retry_after.unwrap_or_else(|| self.global.unsaid_wait());
         let mut is_ours = false;
         match (scope, self.bucket_of(key)) {
@@ -443,7 +449,7 @@ impl Limiter {
                 }
             }
         }
-        self.stats.note_limited(scope, is_ours);
+        is_ours
     }
 
     /// The bucket of the lane sleeps, or the lane if it has none.

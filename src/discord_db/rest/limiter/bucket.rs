@@ -67,12 +67,13 @@ enum Relation {
 }
 
 impl Bucket {
-    pub(super) fn new(now: Instant) -> Self {
+    /// `length` is what its windows are thought to last, zero if nothing is known.
+    pub(super) fn new(now: Instant, length: Duration) -> Self {
         Self {
             limit: 1,
             limit_since: now,
             window: None,
-            length: Duration::ZERO,
+            length,
             in_flight: 0,
             opener: None,
             lost: Vec::new(),
@@ -80,6 +81,11 @@ impl Bucket {
             others: Others::default(),
             used_at: now,
         }
+    }
+
+    /// The longest window that was seen.
+    pub(super) fn length(&self) -> Duration {
+        self.length
     }
 
     /// Whether one more request may be sent.

@@ -95,7 +95,7 @@ pub(super) struct Outcome {
 /// The server, the network, and the limiter at the other end.
 pub(super) struct Model {
     pub(super) limiter: Limiter,
-    rules: Rules,
+    pub(super) rules: Rules,
     start: Instant,
     now: Instant,
     last_reply: Instant,
