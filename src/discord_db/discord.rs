@@ -6,49 +6,7 @@
 use futures_util::future::BoxFuture;
 
 use super::DiscordDbError;
-
-/// A channel or category.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Channel {
-    /// Its snowflake.
-    pub id: u64,
-    /// Discord's channel type.
-    pub kind: u64,
-    /// Its name.
-    pub name: String,
-    /// The category that it is in.
-    pub parent_id: Option<u64>,
-    /// The newest message, which may be deleted.
-    pub last_message_id: Option<u64>,
-    /// The object as Discord sent it.
-    pub raw: serde_json::Value,
-}
-
-/// A message.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Message {
-    /// Its snowflake.
-    pub id: u64,
-    /// Discord's message type.
-    pub kind: u64,
-    /// Who wrote it.
-    pub author_id: u64,
-    /// Its text.
-    pub content: String,
-    /// What its writer gave with it; Discord does not show it for long.
-    pub nonce: Option<String>,
-    /// Whether it is pinned.
-    pub pinned: bool,
-    /// When it was last edited (ISO 8601).
-    pub edited_timestamp: Option<String>,
-    /// The object as Discord sent it.
-    pub raw: serde_json::Value,
-}
-
-/// Discord's number for a text channel.
-pub const TEXT_CHANNEL: u64 = 0;
-/// Discord's number for a category.
-pub const CATEGORY: u64 = 4;
+pub use super::rest::{Channel, ChannelKind, Guild, Message, User};
 
 /// Which messages of a channel, at most 100 of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,6 +20,10 @@ pub enum Page {
 /// One request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Request {
+    /// The bot's user.
+    CurrentUser,
+    /// The guild itself.
+    Guild,
     /// All channels of the guild.
     ListChannels,
     /// Makes a category, or a text channel in one.
@@ -130,14 +92,18 @@ pub enum Request {
 }
 
 /// How Discord answered.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub enum Reply {
+    /// To [`Request::CurrentUser`].
+    User(Box<User>),
+    /// To [`Request::Guild`].
+    Guild(Box<Guild>),
     /// To [`Request::ListChannels`].
     Channels(Vec<Channel>),
     /// To [`Request::CreateChannel`].
-    Channel(Channel),
+    Channel(Box<Channel>),
     /// To [`Request::CreateMessage`] and [`Request::EditMessage`].
-    Message(Message),
+    Message(Box<Message>),
     /// To [`Request::Messages`] and [`Request::Pins`].
     Messages(Vec<Message>),
     /// To the others.
@@ -145,6 +111,20 @@ pub enum Reply {
 }
 
 impl Reply {
+    pub(super) fn user(self) -> Result<User, DiscordDbError> {
+        match self {
+            Self::User(user) => Ok(*user),
+            _ => Err(unexpected("reading the bot's user")),
+        }
+    }
+
+    pub(super) fn guild(self) -> Result<Guild, DiscordDbError> {
+        match self {
+            Self::Guild(guild) => Ok(*guild),
+            _ => Err(unexpected("reading the guild")),
+        }
+    }
+
     pub(super) fn channels(self) -> Result<Vec<Channel>, DiscordDbError> {
         match self {
             Self::Channels(channels) => Ok(channels),
@@ -154,14 +134,14 @@ impl Reply {
 
     pub(super) fn channel(self) -> Result<Channel, DiscordDbError> {
         match self {
-            Self::Channel(channel) => Ok(channel),
+            Self::Channel(channel) => Ok(*channel),
             _ => Err(unexpected("creating a channel")),
         }
     }
 
     pub(super) fn message(self) -> Result<Message, DiscordDbError> {
         match self {
-            Self::Message(message) => Ok(message),
+            Self::Message(message) => Ok(*message),
             _ => Err(unexpected("writing a message")),
         }
     }

@@ -12,7 +12,7 @@ use futures_util::future::BoxFuture;
 use super::{
     DiscordDbError,
     discord::{
-        CATEGORY, Channel, Discord, Message, Page, Reply, Request, TEXT_CHANNEL, UnixMs,
+        Channel, ChannelKind, Discord, Guild, Message, Page, Reply, Request, UnixMs, User,
         created_at_ms, snowflake_at,
     },
 };
@@ -65,7 +65,7 @@ impl FakeDiscord {
 
     pub(crate) fn add_channel(&mut self, name: &str, parent_id: Option<u64>, now: UnixMs) -> u64 {
         let id = self.id(now);
-        let kind = if parent_id.is_some() { TEXT_CHANNEL } else { CATEGORY };
+        let kind = if parent_id.is_some() { ChannelKind::Text } else { ChannelKind::Category };
         let name = name.into();
         self.channels.insert(id, Channel { id, kind, name, parent_id, ..Channel::default() });
         self.messages.insert(id, BTreeMap::new());
@@ -80,6 +80,7 @@ impl FakeDiscord {
         now: UnixMs,
     ) -> u64 {
         let id = self.id(now);
+        let author_id = Some(author_id);
         let message = Message { id, author_id, content: content.into(), ..Message::default() };
         self.messages.entry(channel_id).or_default().insert(id, message);
         id
@@ -99,10 +100,6 @@ impl FakeDiscord {
         messages.filter(|m| m.kind == 0 && !m.pinned).map(|m| m.content.as_str()).collect()
     }
 
-    pub(crate) fn channel_named(&self, name: &str) -> Option<u64> {
-        self.channels.values().find(|channel| channel.name == name).map(|channel| channel.id)
-    }
-
     fn message(&mut self, channel: u64, message: u64) -> Result<&mut Message, DiscordDbError> {
         let messages = self.messages.get_mut(&channel).ok_or_else(|| not_found("channel"))?;
         messages.get_mut(&message).ok_or_else(|| not_found("message"))
@@ -118,6 +115,16 @@ impl FakeDiscord {
             return Err(error);
         }
         match request {
+            Request::CurrentUser => {
+                let user: User =
+                    serde_json::from_str(&format!(r#"{{"id":"{BOT}"}}"#)).expect("valid");
+                Ok(Reply::User(user.into()))
+            }
+            Request::Guild => {
+                let json = format!(r#"{{"id":"{GUILD}","name":"guild"}}"#);
+                let guild: Guild = serde_json::from_str(&json).expect("valid");
+                Ok(Reply::Guild(guild.into()))
+            }
             Request::ListChannels => Ok(Reply::Channels(self.channels.values().cloned().collect())),
             Request::CreateChannel { name, parent_id } => {
                 self.create_channel(&name, parent_id, now)
@@ -136,7 +143,7 @@ impl FakeDiscord {
                 let at = i64::try_from(now).expect("in range");
                 let at = jiff::Timestamp::from_millisecond(at).expect("in range");
                 message.edited_timestamp = Some(at.to_string());
-                Ok(Reply::Message(message.clone()))
+                Ok(Reply::Message(message.clone().into()))
             }
             Request::DeleteMessage { channel_id, message_id } => {
                 self.message(channel_id, message_id)?;
@@ -173,7 +180,7 @@ impl FakeDiscord {
             return Err(refused(30_013));
         }
         let id = self.add_channel(name, parent_id, now);
-        Ok(Reply::Channel(self.channels[&id].clone()))
+        Ok(Reply::Channel(self.channels[&id].clone().into()))
     }
 
     fn create_message(
@@ -193,13 +200,13 @@ impl FakeDiscord {
         if let Some(&(channel, message)) = self.nonces.get(&nonce)
             && created_at_ms(message) + NONCE_MS >= now
         {
-            return Ok(Reply::Message(self.message(channel, message)?.clone()));
+            return Ok(Reply::Message(self.message(channel, message)?.clone().into()));
         }
         let id = self.add_message(channel_id, BOT, content, now);
         self.nonces.insert(nonce.clone(), (channel_id, id));
         let message = self.message(channel_id, id)?.clone();
         // Only the answer tells the nonce.
-        Ok(Reply::Message(Message { nonce: Some(nonce), ..message }))
+        Ok(Reply::Message(Message { nonce: Some(nonce), ..message }.into()))
     }
 
     fn bulk_delete(

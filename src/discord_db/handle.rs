@@ -27,6 +27,17 @@ impl Ending {
         Self { id, receiver }
     }
 
+    /// How it has ended, if it has.
+    pub(super) fn now(&self) -> Option<ActionResult> {
+        self.receiver.borrow().clone()
+    }
+
+    /// What the action was about is deleted.
+    pub(super) fn gone(&self) -> DiscordDbError {
+        let what = format!("what action {} was about, which is deleted by now", self.id);
+        DiscordDbError::NotFound { what }
+    }
+
     async fn wait(mut self) -> ActionResult {
         match self.receiver.wait_for(Option::is_some).await {
             Ok(ended) => ended.clone().unwrap_or(Err(DiscordDbError::Stopped)),
@@ -35,26 +46,23 @@ impl Ending {
     }
 }
 
-/// How a category, channel or message is referred to.
+/// Something that exists, or is going to. `T` is the thing itself, or as much as is known of it.
 #[derive(Clone, Debug)]
-pub(super) enum Anchor {
-    Id(u64),
+pub(super) enum Subject<T> {
+    Known(T),
     Pending(Ending),
 }
 
-impl Anchor {
-    /// To be called by the queue, which knows every action that has not ended.
-    pub(super) fn target(&self) -> Result<Target, DiscordDbError> {
-        let pending = match self {
-            Self::Id(id) => return Ok(Target::Id(*id)),
-            Self::Pending(pending) => pending,
+impl<T> Subject<T> {
+    /// What actions call it. To be called by the queue, which knows every action that has not ended.
+    pub(super) fn target(&self, id_of: impl FnOnce(&T) -> u64) -> Result<Target, DiscordDbError> {
+        let ending = match self {
+            Self::Known(known) => return Ok(Target::Id(id_of(known))),
+            Self::Pending(ending) => ending,
         };
-        match pending.receiver.borrow().as_ref() {
-            None => Ok(Target::Made(pending.id)),
-            Some(Err(error)) => Err(error.clone()),
-            Some(Ok(outcome)) => outcome.id().map(Target::Id).ok_or_else(|| DiscordDbError::NotFound {
-                what: format!("what action {} was about, which is deleted by now", pending.id),
-            }),
+        match ending.now() {
+            None => Ok(Target::Made(ending.id)),
+            Some(result) => result?.id().map(Target::Id).ok_or_else(|| ending.gone()),
         }
     }
 }
@@ -80,8 +88,7 @@ impl Made for () {
 }
 
 /// The handle of a queued action. Awaiting it gives what the action makes, after a `commit()`; dropping
-/// it changes nothing.
-#[must_use = "an error of the action is seen here or in the commit's report"]
+/// it changes nothing: the commit's report tells of the action, too.
 pub struct Pending<T: Made> {
     pub(super) ending: Ending,
     pub(super) seed: T::Seed,

@@ -11,18 +11,18 @@ use std::{
 };
 
 use actix::{
-    Actor, ActorFutureExt, AsyncContext, Context, Handler, Message, ResponseActFuture,
-    ResponseFuture, SpawnHandle, WrapFuture,
+    Actor, ActorFutureExt, AsyncContext, Context, Handler, Message, MessageResult,
+    ResponseActFuture, ResponseFuture, SpawnHandle, WrapFuture,
 };
 use tokio::sync::{oneshot, watch};
 
 use super::{
     DiscordDbError,
-    action::{ActionId, ActionResult},
+    action::{ActionId, ActionResult, QueueAction, Target},
     discord::{Discord, Reply, UnixMs},
     handle::Ending,
     journal::{Journal, JournalWriter},
-    queue::{CommitQueue, Issue, QueueOptions, Ticket},
+    queue::{CommitQueue, Issue, QueueOptions, Queued, Ticket},
 };
 
 /// Messages that may wait; each is small, and handling one takes microseconds.
@@ -160,6 +160,12 @@ impl CommitQueueActor {
         });
     }
 
+    /// The end of an action that has not ended.
+    fn ending(&mut self, id: ActionId) -> Ending {
+        let sender = self.endings.entry(id).or_insert_with(|| watch::channel(None).0);
+        Ending::new(id, sender.subscribe())
+    }
+
     fn tell_ends(&mut self) {
         for (id, result) in self.queue.take_ended() {
             if let Some(ending) = self.endings.remove(&id) {
@@ -207,7 +213,8 @@ impl Actor for CommitQueueActor {
 }
 
 /// Stages an action on the queue.
-pub(super) type Stage = Box<dyn FnOnce(&mut CommitQueue) -> Result<ActionId, DiscordDbError> + Send>;
+pub(super) type Stage =
+    Box<dyn FnOnce(&mut CommitQueue) -> Result<ActionId, DiscordDbError> + Send>;
 
 /// Queues an action.
 #[derive(Message)]
@@ -228,9 +235,7 @@ impl Handler<Enqueue> for CommitQueueActor {
             return Box::pin(std::future::ready(Err(error)).into_actor(self));
         };
         let (id, written) = (*id, journal.append(notes));
-        let (sender, ending) = watch::channel(None);
-        self.endings.insert(id, sender);
-        let ending = Ending::new(id, ending);
+        let ending = self.ending(id);
         if message.durability == Durability::Accepted {
             return Box::pin(std::future::ready(Ok(ending)).into_actor(self));
         }
@@ -252,6 +257,9 @@ impl Handler<Commit> for CommitQueueActor {
     type Result = ResponseFuture<Result<CommitReport, DiscordDbError>>;
 
     fn handle(&mut self, _: Commit, ctx: &mut Self::Context) -> Self::Result {
+        if self.journal.is_none() {
+            return Box::pin(std::future::ready(Err(DiscordDbError::Stopped)));
+        }
         let waiting = self.queue.commit(unix_ms());
         if waiting.is_empty() {
             return Box::pin(std::future::ready(Ok(CommitReport::default())));
@@ -284,18 +292,38 @@ impl Handler<AwaitRecovered> for CommitQueueActor {
     }
 }
 
-/// Looks at the queue.
-pub(super) struct Ask<T>(pub(super) Box<dyn FnOnce(&CommitQueue) -> T + Send>);
+/// Asks what is queued for the records of a table, and for the end of those that are not written yet.
+#[derive(Message)]
+#[rtype(result = "Vec<(Target, Queued, Option<Ending>)>")]
+pub(super) struct QueuedFor(pub(super) Target);
 
-impl<T: Send + 'static> Message for Ask<T> {
-    type Result = Result<T, DiscordDbError>;
+impl Handler<QueuedFor> for CommitQueueActor {
+    type Result = MessageResult<QueuedFor>;
+
+    fn handle(&mut self, message: QueuedFor, _: &mut Self::Context) -> Self::Result {
+        let queued = self.queue.queued_for(message.0).into_iter();
+        let with_ending = queued.map(|(record, queued)| {
+            let ending = match record {
+                Target::Made(id) => Some(self.ending(id)),
+                Target::Id(_) => None,
+            };
+            (record, queued, ending)
+        });
+        MessageResult(with_ending.collect())
+    }
 }
 
-impl<T: Send + 'static> Handler<Ask<T>> for CommitQueueActor {
-    type Result = Result<T, DiscordDbError>;
+/// Asks what is queued and has not ended.
+#[derive(Message)]
+#[rtype(result = "Vec<(ActionId, QueueAction)>")]
+pub(super) struct ListActions;
 
-    fn handle(&mut self, message: Ask<T>, _: &mut Self::Context) -> Self::Result {
-        Ok((message.0)(&self.queue))
+impl Handler<ListActions> for CommitQueueActor {
+    type Result = MessageResult<ListActions>;
+
+    fn handle(&mut self, _: ListActions, _: &mut Self::Context) -> Self::Result {
+        let actions = self.queue.actions().map(|(id, action)| (id, action.clone()));
+        MessageResult(actions.collect())
     }
 }
 

@@ -11,6 +11,7 @@ use std::{
     fs::{self, File, OpenOptions, TryLockError},
     io::{self, ErrorKind, Seek, SeekFrom, Write},
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use serde::{Deserialize, Serialize};
@@ -27,6 +28,10 @@ const FRAME_HEADER_BYTES: usize = 8;
 const COMPACT_BYTES: u64 = 1 << 20;
 /// The file is written anew when it has grown by this factor.
 const COMPACT_FACTOR: u64 = 4;
+
+/// How long a lock is waited for: half a second.
+const LOCK_TRIES: u32 = 50;
+const LOCK_PAUSE: Duration = Duration::from_millis(10);
 
 /// The first frame.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -125,12 +130,21 @@ fn lock(path: &Path) -> Result<File, DiscordDbError> {
     let doing = |what: &str| format!("{what} {}", path.display());
     let file = OpenOptions::new().create(true).truncate(false).write(true).open(&path);
     let file = file.map_err(failed(doing("open")))?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(failed(doing("lock"))(io::Error::other(
-            "another process uses this journal: stop it, or use another journal",
-        ))),
-        Err(TryLockError::Error(error)) => Err(failed(doing("lock"))(error)),
+    let mut tries = 0;
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(file),
+            // A child that another thread has just forked holds it until it executes its program.
+            Err(TryLockError::WouldBlock) if tries < LOCK_TRIES => {
+                tries += 1;
+                std::thread::sleep(LOCK_PAUSE);
+            }
+            Err(TryLockError::WouldBlock) => {
+                let reason = "another process uses this journal: stop it, or use another journal";
+                return Err(failed(doing("lock"))(io::Error::other(reason)));
+            }
+            Err(TryLockError::Error(error)) => return Err(failed(doing("lock"))(error)),
+        }
     }
 }
 

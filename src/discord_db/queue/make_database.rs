@@ -7,7 +7,7 @@ use super::job::{Context, Step};
 use crate::discord_db::{
     DiscordDbError,
     action::{ActionId, Outcome},
-    discord::{CATEGORY, Channel, Reply, Request},
+    discord::{Channel, ChannelKind, Reply, Request},
     journal::{Note, Sent},
 };
 
@@ -57,7 +57,8 @@ impl MakeDatabase {
             Ok(channels) => channels,
             Err(error) => return Step::ended(self.action, Err(error)),
         };
-        let is_it = |channel: &&Channel| channel.kind == CATEGORY && channel.name == self.name;
+        let is_it =
+            |channel: &&Channel| channel.kind == ChannelKind::Category && channel.name == self.name;
         match channels.iter().find(is_it) {
             Some(channel) if self.is_sent => {
                 Step::ended(self.action, Ok(Outcome::Database(channel.clone().into())))

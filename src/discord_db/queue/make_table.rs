@@ -14,7 +14,7 @@ use crate::discord_db::{
     DiscordDbError,
     action::{ActionId, Outcome},
     codec,
-    discord::{Channel, Message, Page, Reply, Request, TEXT_CHANNEL},
+    discord::{Channel, ChannelKind, Message, Page, Reply, Request},
     journal::{Note, Sent, Unfinished},
     name,
 };
@@ -185,7 +185,7 @@ impl MakeTable {
         let total = channels.len();
         channels.retain(|channel| channel.parent_id == Some(self.table.category_id));
         let tables = channels.len();
-        channels.retain(|c| c.kind == TEXT_CHANNEL && c.name == self.table.channel_name);
+        channels.retain(|c| c.kind == ChannelKind::Text && c.name == self.table.channel_name);
         self.full = self.is_full(total, tables);
         self.among(channels)
     }
@@ -230,7 +230,7 @@ impl MakeTable {
         mut page: Vec<Message>,
     ) -> Progress {
         let is_definition = |message: &Message| {
-            message.author_id == context.bot_id && message.content == self.table.definition
+            message.author_id == Some(context.bot_id) && message.content == self.table.definition
         };
         // Whoever writes to a channel that is no table would be surprised to have written records.
         if !page.iter().all(is_definition) {

@@ -133,7 +133,7 @@ impl Post {
         let (length, newest) = (page.len(), page.last().map(|message| message.id));
         let nonce = context.identity.nonce(self.action);
         let is_ours = |message: &Message| {
-            message.author_id == context.bot_id
+            message.author_id == Some(context.bot_id)
                 && match &message.nonce {
                     Some(found) => *found == nonce,
                     None => message.content == self.content,
@@ -203,6 +203,7 @@ mod tests {
 
     fn message(id: u64, author_id: u64, content: &str, nonce: Option<&str>) -> Message {
         let nonce = nonce.map(Into::into);
+        let author_id = Some(author_id);
         Message { id, author_id, content: content.into(), nonce, ..Message::default() }
     }
 
@@ -218,7 +219,7 @@ mod tests {
         assert_eq!(posting.request(NOW + 1), create());
         let sent = Sent { at_ms: NOW, after: 50, with: vec![] };
         assert_eq!(posting.notes, [Note::Sent { id: ActionId(1), sent }]);
-        let end = posting.replied(Ok(Reply::Message(message(51, BOT, "a:b", None))));
+        let end = posting.replied(Ok(Reply::Message(message(51, BOT, "a:b", None).into())));
         assert_eq!(end.expect("ended").expect("written").id, 51);
     }
 

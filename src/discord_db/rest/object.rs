@@ -31,7 +31,7 @@ pub struct Role {
 }
 
 /// A channel or category: <https://discord.com/developers/docs/resources/channel#channel-object>.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Channel {
     /// Its id.
     pub id: u64,
@@ -47,6 +47,8 @@ pub struct Channel {
     pub topic: Option<String>,
     /// Its place among its neighbours.
     pub position: i64,
+    /// Its newest message, which may be deleted.
+    pub last_message_id: Option<u64>,
     /// What roles and members may do here and elsewhere not, or the other way round.
     pub overwrites: Vec<Overwrite>,
     /// All that Discord sent.
@@ -54,11 +56,12 @@ pub struct Channel {
 }
 
 /// The types of channels that DiscordDB makes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum ChannelKind {
     /// A database.
     Category,
     /// A table.
+    #[default]
     Text,
     /// Any other type, by Discord's number.
     Other(u64),
@@ -100,10 +103,12 @@ pub struct Overwrite {
 }
 
 /// A message: <https://discord.com/developers/docs/resources/message#message-object>.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Message {
     /// Its id.
     pub id: u64,
+    /// Its type, by Discord's number.
+    pub kind: u64,
     /// The channel that it is in.
     pub channel_id: u64,
     /// Who wrote it.
@@ -224,6 +229,7 @@ impl Channel {
             name: fields.text("name").unwrap_or_default(),
             topic: fields.text("topic"),
             position: number("position").unwrap_or_default(),
+            last_message_id: fields.snowflake("last_message_id"),
             overwrites: fields.list("permission_overwrites", overwrite),
             raw,
         }
@@ -239,6 +245,7 @@ impl Message {
         };
         Self {
             id: fields.id,
+            kind: fields.others.get("type").and_then(Value::as_u64).unwrap_or_default(),
             channel_id: fields.snowflake("channel_id").unwrap_or_default(),
             author_id: fields.others.get("author").and_then(|author| snowflake(author.get("id")?)),
             content: fields.text("content").unwrap_or_default(),

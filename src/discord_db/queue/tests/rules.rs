@@ -3,7 +3,7 @@
 use crate::discord_db::{
     DiscordDbError,
     action::{ActionId, ActionResult, JournalIdentity, Outcome, QueueAction, Target},
-    discord::{Reply, Request, UnixMs, snowflake_at},
+    discord::{Message, Reply, Request, UnixMs, snowflake_at},
     fake::{BOT, FakeDiscord, GUILD, START, lost},
     journal::Replay,
     queue::{CommitQueue, Issue, QueueOptions, Reading},
@@ -194,7 +194,7 @@ fn messages_too_old_for_a_bulk_delete_are_deleted_one_by_one() {
     let old = START - 15 * 24 * HOUR;
     let mut ids: Vec<_> = (0..3).map(|n| snowflake_at(old) + n).collect();
     for &id in &ids {
-        let message = crate::discord_db::discord::Message { id, ..Default::default() };
+        let message = Message { id, ..Message::default() };
         setup.discord.messages.entry(setup.table).or_default().insert(id, message);
     }
     ids.extend((0..2).map(|_| setup.discord.add_message(setup.table, BOT, "young", START)));
