@@ -101,6 +101,7 @@
 
 pub mod config;
 pub mod database;
+pub mod discord_db;
 pub mod embedded;
 pub mod engine;
 pub mod error;

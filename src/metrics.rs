@@ -3,8 +3,8 @@
 //! The library only emits; the binary installs a recorder. What the process itself wants to show
 //! (the demo's summary, `/healthz`) is kept in [`Stats`], which the same verbs feed.
 //!
-//! **Invariant:** labels are bounded (`table`, `partition`, `trigger`, `event`, `shard`, `state`):
-//! never a guild, user or channel.
+//! **Invariant:** labels are bounded (`table`, `partition`, `trigger`, `event`, `shard`, `state`,
+//! `outcome`, `scope`): never a guild, user or channel.
 
 mod stats;
 
@@ -15,6 +15,7 @@ use metrics::{Counter, Gauge, Histogram};
 pub use stats::{LatencySnapshot, Stats};
 
 use crate::{
+    discord_db::rest::limiter::Scope,
     gateway::{counters::ShardCounters, report::ShardStatus},
     store::{FlushReport, table_names},
     table::TABLES,
@@ -71,6 +72,8 @@ metrics_table! {
     PENDING_ROWS = Gauge "dsqlstate_writer_pending_rows" ["partition"] "Rows taken in and not yet committed.";
     ROWS_WRITTEN = Counter "dsqlstate_store_rows_written_total" ["table"] "Rows written; equal rows are not.";
     ACTOR_RESTARTS = Counter "dsqlstate_engine_actor_restarts_total" ["actor"] "Actors rebuilt after a panic.";
+    REST_REQUESTS = Counter "dsqlstate_discord_db_rest_requests_total" ["outcome"] "Requests of DiscordDB to Discord, each attempt one, by outcome.";
+    REST_LIMITED = Counter "dsqlstate_discord_db_rest_limited_total" ["scope"] "Answers 429 to DiscordDB, by whose limit it was.";
     RESIDENT_MEMORY = Gauge "dsqlstate_process_resident_memory_bytes" [] "Resident memory of the process.";
 }
 
@@ -110,7 +113,8 @@ mod handles {
     }
 }
 
-/// Tells the recorder that is installed what the metrics mean.
+/// Tells the recorder that is installed what the metrics mean. Those of DiscordDB are shown from the
+/// start: nothing else makes them before it is used.
 #[allow(clippy::disallowed_macros, reason = "this is the one file that names metrics")]
 pub fn describe() {
     for metric in METRICS {
@@ -120,6 +124,7 @@ pub fn describe() {
             Kind::Histogram => metrics::describe_histogram!(metric.name, metric.help),
         }
     }
+    drop(RestMetrics::default());
 }
 
 /// What a writer tells.
@@ -271,6 +276,67 @@ impl EngineMetrics {
         if let Some(bytes) = resident_memory_bytes() {
             self.resident_memory.set(bytes as f64);
         }
+    }
+}
+
+/// What DiscordDB's requests tell.
+pub struct RestMetrics {
+    requests: [Counter; RestOutcome::ALL.len()],
+    limited: [Counter; Scope::ALL.len()],
+}
+
+/// What came of sending a request once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RestOutcome {
+    /// It was done.
+    Done,
+    /// Discord said no.
+    Refused,
+    /// A limit did not allow it.
+    Limited,
+    /// Discord failed.
+    Failed,
+    /// There was no answer, or none that can be read.
+    Lost,
+}
+
+impl RestOutcome {
+    /// Every outcome, in the order of the variants.
+    pub const ALL: [Self; 5] = [Self::Done, Self::Refused, Self::Limited, Self::Failed, Self::Lost];
+
+    /// As label `outcome`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Done => "done",
+            Self::Refused => "refused",
+            Self::Limited => "limited",
+            Self::Failed => "failed",
+            Self::Lost => "lost",
+        }
+    }
+}
+
+impl Default for RestMetrics {
+    fn default() -> Self {
+        use handles::labelled_counter;
+        Self {
+            requests: RestOutcome::ALL
+                .map(|outcome| labelled_counter(REST_REQUESTS, "outcome", outcome.name())),
+            limited: Scope::ALL.map(|scope| labelled_counter(REST_LIMITED, "scope", scope.name())),
+        }
+    }
+}
+
+impl RestMetrics {
+    /// A request was sent.
+    pub fn sent(&self, outcome: RestOutcome) {
+        self.requests[outcome as usize].increment(1);
+    }
+
+    /// A 429 came.
+    pub fn limited(&self, scope: Scope) {
+        self.limited[scope as usize].increment(1);
     }
 }
 

@@ -19,5 +19,6 @@ pub use self::{
     error::{PostgresError, StoreError},
     flush::{FlushReport, Flusher, table_names},
     flush_set::{FlushSet, LaneRows, Progress},
+    snowflake_partitions::ensure_message_partitions,
     target::DatabaseTarget,
 };

@@ -22,8 +22,15 @@ pub struct Migration {
 }
 
 /// The steps that this program knows. A file that has been released is never edited.
-pub const MIGRATIONS: &[Migration] =
-    &[Migration { version: 1, name: "schema", sql: include_str!("migrations/0001_schema.sql") }];
+pub const MIGRATIONS: &[Migration] = &[
+    Migration { version: 1, name: "schema", sql: include_str!("migrations/0001_schema.sql") },
+    Migration { version: 2, name: "discorddb", sql: include_str!("migrations/0002_discorddb.sql") },
+    Migration {
+        version: 3,
+        name: "discorddb mirror",
+        sql: include_str!("migrations/0003_discorddb_mirror.sql"),
+    },
+];
 
 /// Where one step stands.
 #[derive(Clone, Debug, PartialEq, Eq)]

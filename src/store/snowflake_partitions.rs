@@ -58,6 +58,17 @@ impl SnowflakePartitions {
     }
 }
 
+/// Makes the partitions that messages with these ids need, for who writes them outside a flush.
+///
+/// # Errors
+/// Whatever PostgreSQL says.
+pub async fn ensure_message_partitions(
+    client: &Client,
+    ids: impl Iterator<Item = i64>,
+) -> Result<(), Error> {
+    SnowflakePartitions::load(client).await?.ensure(client, ids).await
+}
+
 fn create(month: Date) -> String {
     let next = month.checked_add(1.month()).unwrap_or(month);
     let tables = TABLES.map(|table| {

@@ -7,6 +7,7 @@ use std::{
 
 use actix::{Actor, Context, Handler, Recipient};
 use dsqlstate::{
+    config::Secret,
     id::{Session, ShardKey},
     store::Flusher,
     writer::{
@@ -44,6 +45,7 @@ impl Handler<Committed> for NoAcks {
 /// See the module.
 pub(crate) struct Stream {
     pub(crate) client: Client,
+    url: Secret,
     flusher: Flusher,
     partition: Partition,
     session: Arc<Session>,
@@ -69,6 +71,7 @@ impl Stream {
         let limits = BatchLimits { rows: usize::MAX, bytes: usize::MAX, interval: Duration::ZERO };
         Self {
             client: database::connect(&url).await,
+            url,
             flusher,
             partition: Partition::new(0, 1, limits, []),
             session: Arc::new(Session {
@@ -82,6 +85,11 @@ impl Stream {
             position: 0,
             ack: NoAcks.start().recipient(),
         }
+    }
+
+    /// Where the database is.
+    pub(crate) fn url(&self) -> &Secret {
+        &self.url
     }
 
     /// Begins a new session; its READY is still to be sent.

@@ -1,0 +1,4 @@
+//! The rules of the queue, and what a crash does to it.
+
+mod crashes;
+mod rules;
