@@ -198,25 +198,32 @@ async fn a_message_that_is_gone_after_a_lost_reply_counts_as_deleted() {
     let server = Server::start([Act::Hang, gone.clone(), gone.clone()]).await;
     let rest = server.rest();
     rest.delete_message(4, 5).await.unwrap();
-    let error = rest.delete_message(4, 5).await.unwrap_err();
-    assert!(matches!(error, DiscordDbError::NotFound { what } if what == "message 5 of channel 4"));
+    let refused = rest.delete_message(4, 5).await.unwrap_err();
+    assert!(
+        matches!(refused, DiscordDbError::NotFound { what } if what == "message 5 of channel 4")
+    );
     let server = Server::start([Act::Hang, gone]).await;
     assert!(is_maybe_applied(server.rest().bulk_delete(4, &[5, 6]).await));
+    let server = Server::start([Act::Hang, error(404, 10_008)]).await;
+    let error = server.rest().message(4, 5).await.unwrap_err();
+    assert!(matches!(error, DiscordDbError::NotFound { .. }), "reading changes nothing");
 }
 
 #[tokio::test]
 async fn a_server_that_fails_is_tried_a_bounded_number_of_times() {
     let server = Server::start([0; 9].map(|_| error(503, 0))).await;
-    let result = server.rest().message(4, 5).await;
-    assert!(is_maybe_applied(result));
+    let rest = server.rest();
+    assert!(!is_maybe_applied(rest.message(4, 5).await), "reading changes nothing");
     assert_eq!(server.lines().len(), 4);
+    assert!(is_maybe_applied(rest.delete_message(4, 5).await));
+    assert_eq!(server.lines().len(), 8);
 }
 
 #[tokio::test]
 async fn a_stalled_body_ends_with_the_attempt() {
     let server = Server::start([Act::Stall, ok(&message(5))]).await;
-    let options = RestOptions { attempt_timeout: Duration::from_millis(200), ..server.options() };
-    let rest = Rest::new(&options).unwrap();
+    let options = RestOptions { total_timeout: Duration::from_millis(200), ..server.options() };
+    let rest = Rest::new(options).unwrap();
     assert_eq!(rest.message(4, 5).await.unwrap().id, 5);
 }
 
@@ -226,10 +233,10 @@ async fn nobody_there_is_an_error_and_nothing_was_applied() {
     let api_url = format!("http://{}", listener.local_addr().unwrap());
     drop(listener);
     let server = Server::start([]).await;
-    let rest = Rest::new(&RestOptions { api_url, ..server.options() }).unwrap();
+    let rest = Rest::new(RestOptions { api_url, ..server.options() }).unwrap();
     assert!(!is_maybe_applied(rest.create_channel(1, &TEXT).await));
     assert_eq!(rest.limits().sent, 0);
-    let rest = Rest::new(&RestOptions { api_url: "nonsense".into(), ..server.options() }).unwrap();
+    let rest = Rest::new(RestOptions { api_url: "nonsense".into(), ..server.options() }).unwrap();
     assert!(!is_maybe_applied(rest.guild(1).await));
 }
 
@@ -244,13 +251,13 @@ async fn a_401_is_an_error_of_the_token_and_ends_all_requests() {
     }
     assert_eq!(server.lines().len(), 1);
     let unusable = RestOptions { token: crate::config::Secret::new("a\nb"), ..server.options() };
-    assert!(matches!(Rest::new(&unusable), Err(DiscordDbError::InvalidToken)));
+    assert!(matches!(Rest::new(unusable), Err(DiscordDbError::InvalidToken)));
 }
 
 #[tokio::test]
 async fn requests_end_when_too_many_were_invalid() {
     let server = Server::start([error(403, 50_001), error(403, 50_001)]).await;
-    let rest = Rest::new(&RestOptions { invalid_request_budget: 2, ..server.options() }).unwrap();
+    let rest = Rest::new(RestOptions { invalid_request_budget: 2, ..server.options() }).unwrap();
     for _ in 0..2 {
         assert!(matches!(rest.guild(1).await, Err(DiscordDbError::Forbidden { .. })));
     }

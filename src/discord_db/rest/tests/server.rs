@@ -88,7 +88,7 @@ impl Server {
         RestOptions {
             api_url: self.url.clone(),
             token: Secret::new(TOKEN),
-            attempt_timeout: Duration::from_secs(5),
+            total_timeout: Duration::from_secs(5),
             first_backoff: Duration::from_millis(1),
             max_attempts: 4,
             ..RestOptions::default()
@@ -96,7 +96,7 @@ impl Server {
     }
 
     pub(super) fn rest(&self) -> Rest {
-        Rest::new(&self.options()).unwrap()
+        Rest::new(self.options()).unwrap()
     }
 
     pub(super) fn seen(&self) -> Vec<Seen> {
