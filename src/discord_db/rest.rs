@@ -2,8 +2,8 @@
 //!
 //! Paths and methods are twilight-http's, the sending is our own: its limiter learns buckets only from
 //! 429s, and repeats those without end. Here every reply teaches the [`limiter`], a request waits for
-//! its turn at the [`gate`], is sent by the [`transport`], repeated where that is safe ([`retry`]),
-//! and its [`refusal`] becomes an error that says what to do.
+//! its turn at the `gate`, is sent by the `transport`, repeated where that is safe (`retry`),
+//! and its `refusal` becomes an error that says what to do.
 //!
 //! **Invariant:** no request is sent that Discord's replies have ruled out, none is repeated that
 //! could be done twice, and the token appears in no error and no log.
