@@ -3,6 +3,7 @@
 //! **Invariant:** an error is printed in one place, as one line, after everything has stopped.
 
 mod check;
+mod db;
 mod demo;
 mod failure;
 mod logging;
@@ -48,6 +49,8 @@ enum Command {
     Migrate(migrate::Args),
     /// Open psql on the configured database
     Psql(psql::Args),
+    /// Use a Discord guild as a database: databases, tables, records, files
+    Db(db::Args),
 }
 
 /// Does what the arguments say.
@@ -66,6 +69,7 @@ pub(crate) fn run(cli: Cli) -> Result<(), CliError> {
         Command::Check => check::run(&config, cli.config.as_deref()),
         Command::Migrate(args) => migrate::run(&config, &args),
         Command::Psql(args) => psql::run(&config, &args),
+        Command::Db(args) => db::run(&config, &args),
     }
 }
 

@@ -38,7 +38,7 @@ use self::{
     over_rest::OverRest,
     queue::{CommitQueue, QueueOptions, Queued},
     queue_actor::{
-        AwaitRecovered, Close, Commit, CommitQueueActor, Enqueue, ListActions, QueuedFor,
+        AwaitRecovered, Close, Commit, CommitQueueActor, Enqueue, ListActions, NextId, QueuedFor,
     },
     rest::{Rest, RestOptions},
 };
@@ -165,6 +165,15 @@ impl DiscordDb {
     /// When the queue has ended.
     pub async fn queue(&self) -> Result<Vec<(ActionId, QueueAction)>, DiscordDbError> {
         self.send(ListActions).await
+    }
+
+    /// The place of the next action. Everything before it was queued, by this process or by earlier ones
+    /// with the same journal, so that whoever noted a place can tell after a crash what was.
+    ///
+    /// # Errors
+    /// When the queue has ended.
+    pub async fn next_action(&self) -> Result<ActionId, DiscordDbError> {
+        self.send(NextId).await
     }
 
     /// Queues the making of an empty database.

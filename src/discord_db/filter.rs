@@ -10,6 +10,7 @@
 //! and [`Order::to_sql`] put them in the same order.
 
 mod number;
+mod parse;
 mod sql;
 
 use std::{

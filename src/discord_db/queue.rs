@@ -481,6 +481,12 @@ impl CommitQueue {
         self.stirred.insert(table);
     }
 
+    /// The place of the next action: everything before it was queued.
+    #[must_use]
+    pub fn next_id(&self) -> ActionId {
+        ActionId(self.next_id)
+    }
+
     /// Makes one job ready, if there is one.
     fn begin_job(&mut self, now: UnixMs) {
         let begun = self.guild.begin(&self.actions, &self.options, self.recovered_up_to);

@@ -327,6 +327,19 @@ impl Handler<ListActions> for CommitQueueActor {
     }
 }
 
+/// Asks for the place of the next action.
+#[derive(Message)]
+#[rtype(result = "ActionId")]
+pub(super) struct NextId;
+
+impl Handler<NextId> for CommitQueueActor {
+    type Result = MessageResult<NextId>;
+
+    fn handle(&mut self, _: NextId, _: &mut Self::Context) -> Self::Result {
+        MessageResult(self.queue.next_id())
+    }
+}
+
 /// Writes what has to be written and ends the queue. What is not done stays in the journal.
 #[derive(Message)]
 #[rtype(result = "()")]
