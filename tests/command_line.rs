@@ -7,6 +7,8 @@ use std::{
     process::{Command, Output},
 };
 
+mod db;
+
 use dsqlstate::embedded::{Embedded, EmbeddedOptions};
 use tempfile::TempDir;
 
