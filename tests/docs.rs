@@ -2,6 +2,7 @@
 //! PostgreSQL agree with the code.
 
 mod commands;
+mod discorddb;
 mod links;
 mod markdown;
 mod queries;
@@ -12,3 +13,5 @@ mod tables;
 const README: &str = include_str!("../README.md");
 /// How the simulator is commanded.
 const SIMULATOR: &str = include_str!("../docs/simulator.md");
+/// DiscordDB.
+const DISCORDDB: &str = include_str!("../docs/discorddb.md");

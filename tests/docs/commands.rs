@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, process::Command};
 
-use super::{README, SIMULATOR, markdown::blocks};
+use super::{DISCORDDB, README, SIMULATOR, markdown::blocks};
 
 fn help(arguments: &[&str]) -> String {
     let output = Command::new(env!("CARGO_BIN_EXE_dsqlstate"))
@@ -16,7 +16,7 @@ fn help(arguments: &[&str]) -> String {
 
 /// The words after the program's name in each command line of the shell blocks.
 fn command_lines() -> Vec<Vec<String>> {
-    let blocks = [blocks(README), blocks(SIMULATOR)].concat();
+    let blocks = [blocks(README), blocks(SIMULATOR), blocks(DISCORDDB)].concat();
     let shell = blocks.iter().filter(|block| matches!(block.language.as_str(), "sh" | "ini"));
     let text: String = shell.map(|block| block.text.as_str()).collect();
     let text = text.replace("\\\n", " ");
