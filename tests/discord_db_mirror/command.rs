@@ -32,7 +32,7 @@ async fn a_table_that_is_held_completely_is_read_there_and_no_other() {
 
     let channel =
         Channel::new([post(ORDERS, 20_001, r"1:a\:b:5"), post(ORDERS, 20_002, "2:short")]);
-    shop.mirror.backfill(ORDERS, async |request| Ok(channel.page(request))).await.unwrap();
+    shop.backfill(&channel).await.unwrap();
     for source in ["auto", "mirror"] {
         let arguments = ["export", "shop", "orders", "--order", "id:desc", "--source", source];
         let read = db(&shop, &arguments);

@@ -33,6 +33,15 @@ fn command_lines() -> Vec<Vec<String>> {
         .collect()
 }
 
+/// The help of a command, and of the one of its own commands that is typed.
+fn with_own_commands(help_text: &str, typed: &[String]) -> String {
+    let Some((_, own)) = help_text.split_once("\nCommands:\n") else { return help_text.to_owned() };
+    let typed: Vec<_> = typed.iter().take(2).map(String::as_str).collect();
+    let is_typed = |line: &str| line.split_whitespace().next() == typed.get(1).copied();
+    assert!(own.lines().any(is_typed), "no such command: dsqlstate {}", typed.join(" "));
+    help_text.to_owned() + &help(&typed)
+}
+
 #[test]
 fn commands_and_options_in_the_readme_exist() {
     let overview = help(&[]);
@@ -48,10 +57,11 @@ fn commands_and_options_in_the_readme_exist() {
     let lines = command_lines();
     assert!(lines.len() >= 6, "{lines:?}");
     for line in &lines {
-        let name = line.iter().find(|word| helps.contains_key(word.as_str()));
-        let Some(help) = name.map(|name| &helps[name.as_str()]) else {
+        let place = line.iter().position(|word| helps.contains_key(word.as_str()));
+        let Some(place) = place else {
             panic!("no such command: dsqlstate {}", line.join(" "));
         };
+        let help = with_own_commands(&helps[line[place].as_str()], &line[place..]);
         let own = line.iter().take_while(|word| *word != "--");
         for option in own.filter(|word| word.starts_with("--")) {
             assert!(help.contains(option.as_str()), "{option} in {line:?}");

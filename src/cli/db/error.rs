@@ -72,23 +72,23 @@ impl DbError {
 
     /// Whether the arguments are at fault.
     fn is_usage(&self) -> bool {
-        match self {
+        matches!(
+            self,
             Self::NoGuild
-            | Self::WhichGuild(_)
-            | Self::NotAnAssignment(_)
-            | Self::FieldTwice(_)
-            | Self::NothingSelected
-            | Self::NotConfirmed(_)
-            | Self::UnknownFormat(_)
-            | Self::DiscordDb(
-                DiscordDbError::InvalidFilter { .. }
-                | DiscordDbError::UnknownField { .. }
-                | DiscordDbError::InvalidName { .. }
-                | DiscordDbError::InvalidFields { .. }
-                | DiscordDbError::WrongNumberOfValues { .. },
-            ) => true,
-            _ => false,
-        }
+                | Self::WhichGuild(_)
+                | Self::NotAnAssignment(_)
+                | Self::FieldTwice(_)
+                | Self::NothingSelected
+                | Self::NotConfirmed(_)
+                | Self::UnknownFormat(_)
+                | Self::DiscordDb(
+                    DiscordDbError::InvalidFilter { .. }
+                        | DiscordDbError::UnknownField { .. }
+                        | DiscordDbError::InvalidName { .. }
+                        | DiscordDbError::InvalidFields { .. }
+                        | DiscordDbError::WrongNumberOfValues { .. },
+                )
+        )
     }
 }
 

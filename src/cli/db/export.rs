@@ -16,7 +16,7 @@ use super::{
     DbError,
     args::{Reading, Source},
     open::{Opening, tell_fallback},
-    output::{self, Format, Row, print, tell},
+    output::{self, Format, Row, counted, print, tell},
     rows::{FileFormat, STANDARD},
 };
 
@@ -139,10 +139,7 @@ impl ReadRecord {
 
 impl Read {
     fn tell_source(&self) {
-        let records = match self.records.len() {
-            1 => "1 record".to_owned(),
-            count => format!("{count} records"),
-        };
+        let records = counted(self.records.len(), "record");
         match self.source {
             ReadFrom::Mirror => tell(format_args!("{records}, read in the mirror")),
             ReadFrom::Rest => tell(format_args!("{records}, read over REST")),

@@ -28,7 +28,7 @@ use self::{
 use super::{
     DbError,
     open::Opening,
-    output::tell,
+    output::{counted, tell},
     rows::{self, BadRow, FileFormat, Row, Rows, STANDARD},
     write::commit,
 };
@@ -71,7 +71,7 @@ pub(super) async fn import(opening: &Opening<'_>, args: &ImportArgs) -> Result<(
         return Err(args.refuse(bad));
     }
     if args.check {
-        tell(format_args!("{} rows can be written, {} cannot", rows.len(), bad.len()));
+        tell(format_args!("{} can be written, {} cannot", counted(rows.len(), "row"), bad.len()));
         return Ok(());
     }
     let table = match table {
@@ -81,7 +81,7 @@ pub(super) async fn import(opening: &Opening<'_>, args: &ImportArgs) -> Result<(
     let import = Import::open(opening, args, table, &rows).await?;
     let written = import.run(args.skip_bad).await?;
     let passed_over = bad.len() + rows.len() - written;
-    tell(format_args!("{written} rows are written, {passed_over} were passed over"));
+    tell(format_args!("{} written, {passed_over} passed over", counted(written, "row")));
     Ok(())
 }
 
@@ -247,7 +247,7 @@ impl<'r> Import<'r> {
         }
         if begun > 0 {
             let (written, rows) = (self.progress.written(), self.rows.len());
-            tell(format_args!("going on: {written} of {rows} rows are written"));
+            tell(format_args!("going on: {written} of {rows} rows were written"));
         }
         Ok(())
     }

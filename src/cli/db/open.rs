@@ -16,7 +16,10 @@ use dsqlstate::{
     store::connection::connect,
 };
 
-use super::{DbError, output::tell};
+use super::{
+    DbError,
+    output::{counted, tell},
+};
 use crate::cli::environment;
 
 /// What is needed to open a guild.
@@ -61,9 +64,9 @@ impl<'c> Opening<'c> {
         for (id, error) in recovered.failures() {
             tell(format_args!("write {id} of an interrupted command failed: {error}"));
         }
-        match recovered.outcomes.len() - recovered.failures().count() {
-            0 => {}
-            done => tell(format_args!("{done} writes of an interrupted command are done now")),
+        let done = recovered.outcomes.len() - recovered.failures().count();
+        if done > 0 {
+            tell(format_args!("{} of an interrupted command done", counted(done, "write")));
         }
         // A command commits at once: nothing is gained by waiting for the journal twice.
         Ok(db.with_durability(Durability::Accepted))

@@ -51,6 +51,11 @@ pub(super) fn tell(message: std::fmt::Arguments<'_>) {
     eprintln!("{message}");
 }
 
+/// A number of things, as in `1 row` and `2 rows`.
+pub(super) fn counted(count: usize, thing: &str) -> String {
+    if count == 1 { format!("1 {thing}") } else { format!("{count} {thing}s") }
+}
+
 /// Writes rows.
 pub(super) fn write(
     format: Format,

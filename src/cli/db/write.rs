@@ -9,7 +9,7 @@ use super::{
     args::{Which, assignments},
     confirm::confirm,
     open::Opening,
-    output::say,
+    output::{counted, say},
 };
 
 #[derive(Debug, clap::Args)]
@@ -84,7 +84,7 @@ pub(super) async fn update(opening: &Opening<'_>, args: &UpdateArgs) -> Result<(
         }
     }
     commit(&db).await?;
-    say(&format!("updated {}", counted(records.len())))
+    say(&format!("updated {}", counted(records.len(), "record")))
 }
 
 pub(super) async fn delete(opening: &Opening<'_>, args: &DeleteArgs) -> Result<(), DbError> {
@@ -100,7 +100,7 @@ pub(super) async fn delete(opening: &Opening<'_>, args: &DeleteArgs) -> Result<(
         record.delete().await?;
     }
     commit(&db).await?;
-    say(&format!("deleted {}", counted(records.len())))
+    say(&format!("deleted {}", counted(records.len(), "record")))
 }
 
 /// Performs everything that is queued; one failure is a failure of the command.
@@ -145,8 +145,4 @@ fn set(table: &Table, values: &mut [String], assigned: &[(&str, &str)]) -> Resul
         (*value).clone_into(slot);
     }
     Ok(())
-}
-
-fn counted(records: usize) -> String {
-    if records == 1 { "1 record".to_owned() } else { format!("{records} records") }
 }

@@ -51,7 +51,7 @@ fn an_import_that_is_killed_again_and_again_neither_doubles_nor_loses_a_row() {
     let printed = guild.db(&import);
     assert_eq!(printed.exit_code, Some(0), "{printed:?}");
     assert!(printed.err.contains("going on: "), "{printed:?}");
-    assert!(printed.err.contains("450 rows are written, 0 were passed over"), "{printed:?}");
+    assert!(printed.err.contains("450 rows written, 0 passed over"), "{printed:?}");
     let header = "name,age,city\n";
     assert_eq!(format!("{header}{}", guild.values("People")), csv(rows));
     assert_eq!(noted(&guild), 0, "a finished import is forgotten");
@@ -101,10 +101,10 @@ fn rows_that_cannot_be_written_are_told_before_anything_is_sent() {
     }
     assert_eq!(guild.values("People"), "");
     let checked = guild.db(&[&import[..], &["--check", "--skip-bad"]].concat());
-    assert!(checked.err.contains("1 rows can be written, 2 cannot"), "{checked:?}");
+    assert!(checked.err.contains("1 row can be written, 2 cannot"), "{checked:?}");
     assert_eq!(guild.values("People"), "");
     let skipped = guild.db(&[&import[..], &["--skip-bad"]].concat());
-    assert!(skipped.err.contains("1 rows are written, 2 were passed over"), "{skipped:?}");
+    assert!(skipped.err.contains("1 row written, 2 passed over"), "{skipped:?}");
     assert_eq!(guild.values("People"), "Ann,1,Oslo\n");
 
     fs::write(guild.path("other.csv"), "a,b\n1,2\n").unwrap();
