@@ -399,7 +399,6 @@ impl CommitQueue {
             }
             _ => {}
         }
-        self.ended.push((id, result.clone()));
         for referring in self.referring.remove(&id).unwrap_or_default() {
             match (&result, made) {
                 (Err(error), _) => self.end(referring, Err(error.clone())),
@@ -408,6 +407,7 @@ impl CommitQueue {
             }
         }
         self.forget_empty_lane(&action);
+        self.ended.push((id, result));
     }
 
     fn open_lane(&mut self, id: ActionId, channel_id: u64) {
