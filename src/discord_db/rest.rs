@@ -2,8 +2,8 @@
 //!
 //! Paths and methods are twilight-http's, the sending is our own: its limiter learns buckets only from
 //! 429s, and repeats those without end. Here every reply teaches the [`limiter`], a request waits for
-//! its turn at the [`gate`], is sent by the [`transport`], repeated where that is safe ([`retry`]),
-//! and its [`refusal`] becomes an error that says what to do.
+//! its turn at the `gate`, is sent by the `transport`, repeated where that is safe (`retry`),
+//! and its `refusal` becomes an error that says what to do.
 //!
 //! **Invariant:** no request is sent that Discord's replies have ruled out, none is repeated that
 //! could be done twice, and the token appears in no error and no log.
@@ -13,6 +13,8 @@ mod calls;
 mod gate;
 pub mod limiter;
 mod object;
+mod permissions;
+mod pins;
 mod refusal;
 mod retry;
 mod transport;
@@ -59,8 +61,8 @@ pub struct RestOptions {
     pub token: Secret,
     /// Discord asks for the form `DiscordBot (url, version)`.
     pub user_agent: String,
-    /// For one attempt from connecting to the last byte; waiting for a limit is not counted.
-    pub attempt_timeout: Duration,
+    /// Of one attempt, from connecting to the last byte; waiting for a limit is not counted.
+    pub total_timeout: Duration,
     /// How often a request is sent at most, also after a 429.
     pub max_attempts: u32,
     /// The pause before the second attempt; it doubles each time, up to half a minute.
@@ -83,7 +85,7 @@ impl Default for RestOptions {
                 ")"
             )
             .to_owned(),
-            attempt_timeout: Duration::from_secs(30),
+            total_timeout: Duration::from_secs(30),
             max_attempts: 8,
             first_backoff: Duration::from_millis(500),
             global_per_second: limits.global_per_second,
@@ -147,21 +149,16 @@ impl Rest {
     ///
     /// # Errors
     /// When the token or the user agent cannot be sent in a header.
-    pub fn new(options: &RestOptions) -> Result<Self, DiscordDbError> {
-        let api_url = if options.api_url.is_empty() { DISCORD } else { &options.api_url };
+    pub fn new(options: RestOptions) -> Result<Self, DiscordDbError> {
+        let RestOptions { api_url, token, user_agent, total_timeout, .. } = options;
+        let api_url = if api_url.is_empty() { DISCORD } else { &api_url };
         let limits = LimiterOptions {
             global_per_second: options.global_per_second,
             invalid_request_budget: options.invalid_request_budget,
         };
-        let transport = Transport::new(
-            api_url,
-            options.token.expose(),
-            &options.user_agent,
-            options.attempt_timeout,
-        )?;
         Ok(Self {
             shared: Arc::new(Shared {
-                transport,
+                transport: Transport::new(api_url, token.expose(), &user_agent, total_timeout)?,
                 gate: Gate::new(Limiter::new(limits, rand::random())),
                 metrics: RestMetrics::default(),
                 max_attempts: options.max_attempts.max(1),
@@ -190,7 +187,7 @@ impl Shared {
         // Since when an attempt may have been done without our knowing.
         let mut in_doubt_since: Option<Instant> = None;
         let mut last = String::new();
-        for _ in 0..self.max_attempts {
+        for attempt in 1..=self.max_attempts {
             self.wait_for(&turn).await?;
             let expired = in_doubt_since.is_some_and(|since| since.elapsed() > NONCE_HOLDS);
             if call.repeat == Repeat::WhileNonceHolds && expired {
@@ -222,10 +219,12 @@ impl Shared {
                     backoff.next()
                 }
             };
-            tracing::debug!(call = call.doing(), reason = last, ?pause, "trying again");
-            tokio::time::sleep(pause).await;
+            if attempt < self.max_attempts {
+                tracing::debug!(call = call.doing(), reason = last, ?pause, "trying again");
+                tokio::time::sleep(pause).await;
+            }
         }
-        let maybe_applied = in_doubt_since.is_some();
+        let maybe_applied = in_doubt_since.is_some() && call.changes_something();
         let doing = call.doing();
         Err(Failure::Error(DiscordDbError::Transport { doing, reason: last, maybe_applied }))
     }

@@ -2,7 +2,7 @@
 //!
 //! **Invariant:** what may be repeated without an answer is said here, once for each request.
 
-use twilight_http::request::Request;
+use twilight_http::request::{Method, Request};
 
 use super::limiter::{LaneKey, Variant};
 
@@ -57,6 +57,11 @@ impl Call {
     pub(super) fn variant(mut self, variant: Option<Variant>) -> Self {
         self.lane.variant = variant;
         self
+    }
+
+    /// Whether Discord's state differs when it was done.
+    pub(super) fn changes_something(&self) -> bool {
+        self.request.method() != Method::Get
     }
 
     /// As in "the bot may not …".

@@ -4,22 +4,18 @@
 
 use std::{
     collections::BTreeSet,
-    sync::atomic::Ordering::Relaxed,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use serde::Serialize;
 use serde_json::json;
-use twilight_http::{
-    request::{Method, Request},
-    routing::Route,
-};
+use twilight_http::{request::Request, routing::Route};
 
 use super::{
     Channel, ChannelKind, Failure, Guild, Message, Rest, User,
     call::{Call, Repeat, Verb},
     limiter::Variant,
-    object::{Member, PinPage},
+    object::Member,
 };
 use crate::discord_db::DiscordDbError;
 
@@ -38,23 +34,18 @@ const OLD_DELETE: Duration = Duration::from_secs(14 * 24 * 60 * 60);
 /// Discord deletes so many messages at once.
 const BULK: usize = 100;
 
-/// Discord sends so many pins at once.
-const PINS_PER_PAGE: u16 = 50;
-
-const READING: Verb = Verb { plain: "read", gerund: "reading" };
+pub(super) const READING: Verb = Verb { plain: "read", gerund: "reading" };
 const SENDING: Verb = Verb { plain: "send", gerund: "sending" };
 const CREATING: Verb = Verb { plain: "create", gerund: "creating" };
 const EDITING: Verb = Verb { plain: "edit", gerund: "editing" };
 const RENAMING: Verb = Verb { plain: "rename", gerund: "renaming" };
 const DELETING: Verb = Verb { plain: "delete", gerund: "deleting" };
-const PINNING: Verb = Verb { plain: "pin", gerund: "pinning" };
 
 const VIEW_CHANNEL: &str = "VIEW_CHANNEL";
-const READ_MESSAGE_HISTORY: &str = "READ_MESSAGE_HISTORY";
+pub(super) const READ_MESSAGE_HISTORY: &str = "READ_MESSAGE_HISTORY";
 const SEND_MESSAGES: &str = "SEND_MESSAGES";
 const MANAGE_CHANNELS: &str = "MANAGE_CHANNELS";
 const MANAGE_MESSAGES: &str = "MANAGE_MESSAGES";
-const PIN_MESSAGES: &str = "PIN_MESSAGES";
 
 /// A channel that is to be.
 #[derive(Clone, Copy, Debug)]
@@ -312,64 +303,6 @@ impl Rest {
         Ok(())
     }
 
-    /// The pinned messages of a channel, the one pinned last first.
-    ///
-    /// # Errors
-    /// As Discord answers.
-    pub async fn pins(&self, channel_id: u64) -> Result<Vec<Message>, DiscordDbError> {
-        let what = || format!("the pins of channel {channel_id}");
-        let mut pins = Vec::new();
-        let mut before = None;
-        while !self.shared.has_old_pins.load(Relaxed) {
-            let route =
-                Route::GetPins { channel_id, limit: Some(PINS_PER_PAGE), before: before.take() };
-            let call =
-                Call::new(Request::from_route(&route), READING, what(), READ_MESSAGE_HISTORY);
-            match self.shared.execute::<PinPage>(&call).await {
-                Ok(page) => {
-                    // The sign of an offset would be read as a blank.
-                    before = page.items.last().map(|pin| pin.pinned_at.replace('+', "%2B"));
-                    pins.extend(page.items.into_iter().map(|pin| pin.message));
-                    if !page.has_more || before.is_none() {
-                        return Ok(pins);
-                    }
-                }
-                Err(failure) => self.fall_back(failure, &call)?,
-            }
-        }
-        let request = raw(Method::Get, format!("channels/{channel_id}/pins"))?;
-        self.call(&Call::new(request, READING, what(), READ_MESSAGE_HISTORY)).await
-    }
-
-    /// Pins a message.
-    ///
-    /// # Errors
-    /// As Discord answers; a channel holds 250 pins.
-    pub async fn pin(&self, channel_id: u64, message_id: u64) -> Result<(), DiscordDbError> {
-        let what = || message(channel_id, message_id);
-        if !self.shared.has_old_pins.load(Relaxed) {
-            let request = Request::from_route(&Route::PinMessage { channel_id, message_id });
-            let call = Call::new(request, PINNING, what(), PIN_MESSAGES);
-            match self.shared.execute(&call).await {
-                Err(failure) => self.fall_back(failure, &call)?,
-                Ok(()) => return Ok(()),
-            }
-        }
-        let request = raw(Method::Put, format!("channels/{channel_id}/pins/{message_id}"))?;
-        self.call(&Call::new(request, PINNING, what(), PIN_MESSAGES)).await
-    }
-
-    /// Uses the older endpoints of pins from now on, if the newer ones are unknown.
-    fn fall_back(&self, failure: Failure, call: &Call) -> Result<(), DiscordDbError> {
-        match failure {
-            Failure::Refused(refusal) if refusal.is_unknown_route() => {
-                self.shared.has_old_pins.store(true, Relaxed);
-                Ok(())
-            }
-            failure => Err(failure.into_error(call)),
-        }
-    }
-
     async fn delete(&self, call: &Call) -> Result<(), DiscordDbError> {
         // The answer, a channel for one, is of no use.
         match self.shared.execute::<serde::de::IgnoredAny>(call).await {
@@ -384,7 +317,7 @@ fn channel(channel_id: u64) -> String {
     format!("channel {channel_id}")
 }
 
-fn message(channel_id: u64, message_id: u64) -> String {
+pub(super) fn message(channel_id: u64, message_id: u64) -> String {
     format!("message {message_id} of channel {channel_id}")
 }
 
@@ -407,13 +340,7 @@ fn with_body(route: &Route<'_>, body: &impl Serialize) -> Result<Request, Discor
     Request::builder(route).json(body).build().map_err(|error| unbuildable(&error))
 }
 
-fn raw(method: Method, path: String) -> Result<Request, DiscordDbError> {
-    twilight_http::request::RequestBuilder::raw(method, path)
-        .build()
-        .map_err(|error| unbuildable(&error))
-}
-
-fn unbuildable(error: &twilight_http::Error) -> DiscordDbError {
+pub(super) fn unbuildable(error: &twilight_http::Error) -> DiscordDbError {
     DiscordDbError::Transport {
         doing: "writing a request".to_owned(),
         reason: error.to_string(),

@@ -67,7 +67,7 @@ impl Refusal {
 
     pub(super) fn into_error(self, call: &Call) -> DiscordDbError {
         // What an earlier attempt did may be why this one is refused.
-        if self.after_loss && matches!(self.status, 400 | 404) {
+        if self.after_loss && self.status != 401 && call.changes_something() {
             return DiscordDbError::Transport {
                 doing: call.doing(),
                 reason: format!(

@@ -35,8 +35,9 @@ impl Global {
         }
     }
 
-    pub(super) fn verdict(&mut self, now: Instant) -> Verdict {
-        self.window.verdict(now)
+    /// Whether one more may be sent, behind `ahead` others that wait for this limit alone.
+    pub(super) fn verdict(&mut self, now: Instant, ahead: usize) -> Verdict {
+        self.window.verdict(now, ahead)
     }
 
     pub(super) fn sent(&mut self) {

@@ -36,18 +36,19 @@ impl SlidingWindow {
         }
     }
 
-    /// Whether one more may be sent.
-    pub(super) fn verdict(&mut self, now: Instant) -> Verdict {
+    /// Whether one more may be sent, behind `ahead` others that wait for this limit alone.
+    pub(super) fn verdict(&mut self, now: Instant, ahead: usize) -> Verdict {
         self.forget_left(now);
         if let Some(until) = self.blocked_until {
             return Verdict::Until(until);
         }
-        if self.in_flight + self.leaving.len() < self.limit {
+        let used = self.in_flight + self.leaving.len() + ahead;
+        if used < self.limit {
             return Verdict::Go;
         }
-        // More may be leaving than is needed when the limit was lowered.
-        let needed = self.in_flight + self.leaving.len() - self.limit;
-        self.leaving.get(needed).map_or(Verdict::AfterReply, |until| Verdict::Until(*until))
+        // A time of its own for each that waits: else all would wake for every place.
+        let leaves = self.leaving.get(used - self.limit);
+        leaves.map_or(Verdict::AfterReply, |until| Verdict::Until(*until))
     }
 
     /// One was sent.
@@ -118,14 +119,14 @@ mod tests {
         let start = Instant::now();
         let mut window = SlidingWindow::new(2, PERIOD);
         for _ in 0..2 {
-            assert_eq!(window.verdict(start), Verdict::Go);
+            assert_eq!(window.verdict(start, 0), Verdict::Go);
             window.sent();
         }
-        assert_eq!(window.verdict(start), Verdict::AfterReply);
+        assert_eq!(window.verdict(start, 0), Verdict::AfterReply);
         window.answered(start + Duration::from_secs(1));
         let until = start + Duration::from_secs(21);
-        assert_eq!(window.verdict(start + Duration::from_secs(1)), Verdict::Until(until));
-        assert_eq!(window.verdict(until), Verdict::Go);
+        assert_eq!(window.verdict(start + Duration::from_secs(1), 0), Verdict::Until(until));
+        assert_eq!(window.verdict(until, 0), Verdict::Go);
     }
 
     #[test]
@@ -134,7 +135,7 @@ mod tests {
         let mut window = SlidingWindow::new(1, PERIOD);
         window.sent();
         window.unsent();
-        assert_eq!(window.verdict(start), Verdict::Go);
+        assert_eq!(window.verdict(start, 0), Verdict::Go);
         assert!(window.is_idle(start));
     }
 
@@ -149,12 +150,12 @@ mod tests {
         let refused = start + Duration::from_secs(1);
         window.learn(refused, Duration::from_secs(30));
         let until = start + Duration::from_secs(31);
-        assert_eq!(window.verdict(refused), Verdict::Until(until));
-        assert_eq!(window.verdict(until), Verdict::Go);
+        assert_eq!(window.verdict(refused, 0), Verdict::Until(until));
+        assert_eq!(window.verdict(until, 0), Verdict::Go);
         window.sent();
         window.answered(until);
         let next = until + Duration::from_secs(31);
-        assert_eq!(window.verdict(until), Verdict::Until(next), "one each 31 s from now on");
+        assert_eq!(window.verdict(until, 0), Verdict::Until(next), "one each 31 s from now on");
     }
 
     #[test]
@@ -167,6 +168,6 @@ mod tests {
         }
         window.limit = 1;
         let last = start + Duration::from_secs(22);
-        assert_eq!(window.verdict(start + Duration::from_secs(3)), Verdict::Until(last));
+        assert_eq!(window.verdict(start + Duration::from_secs(3), 0), Verdict::Until(last));
     }
 }
