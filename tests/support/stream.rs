@@ -92,6 +92,11 @@ impl Stream {
         &self.url
     }
 
+    /// The generation of the current session.
+    pub(crate) fn generation(&self) -> i64 {
+        self.session.generation
+    }
+
     /// Begins a new session; its READY is still to be sent.
     pub(crate) fn begin_session(&mut self) {
         let generation = self.session.generation + 1;

@@ -10,42 +10,53 @@ create index messages_pinned on discord.messages (guild_id, channel_id) where pi
 -- The wire format. PostgreSQL's text cannot hold U+0000: it is written U+0001 U+0002, and U+0001 itself
 -- U+0001 U+0003. U+0001 U+0004 stands between values for as long as they are one text.
 
-create function discorddb.decode_code_point(token text) returns text
-language sql immutable strict parallel safe as $$
-    select case
-             when code = 0 then E'\x01\x02'
-             when code = 1 then E'\x01\x03'
-             when code between 55296 and 57343 or code > 1114111 then token
-             else chr(code)
-           end
-      from (select ('x' || lpad(rtrim(substr(token, 4), '}'), 8, '0'))::bit(32)::integer) c (code)
-$$;
-comment on function discorddb.decode_code_point(text) is 'The character that an escape such as \u{2028} means; the escape itself when there is none.';
-
-create function discorddb.decode_token(token text, separator text) returns text
-language sql immutable strict parallel safe as $$
-    select case
-             when token = ':' then separator
-             when left(token, 1) <> '\' then replace(token, E'\x01', E'\x01\x03')
-             when token like '\\u{%' then discorddb.decode_code_point(token)
-             else case substr(token, 2)
-                    when ':' then ':'
-                    when '\' then '\'
-                    when 'n' then E'\n'
-                    when 'r' then E'\r'
-                    when '0' then E'\x01\x02'
-                    when 's' then ' '
-                    when 'e' then ''
-                    else replace(token, E'\x01', E'\x01\x03')
-                  end
-           end
-$$;
-comment on function discorddb.decode_token(text, text) is 'What a run of characters, an escape or a colon of a message means.';
-
 create function discorddb.unescape(content text, separator text) returns text
-language sql immutable strict parallel safe as $$
-    select coalesce(string_agg(discorddb.decode_token(token[1], separator), '' order by place), '')
-      from regexp_matches(content, '\\u\{[0-9A-Fa-f]{1,6}\}|\\.|[^\\:]+|:|\\', 'g') with ordinality m (token, place)
+language plpgsql immutable strict parallel safe as $$
+declare
+    rest text := content;
+    decoded text := '';
+    at integer;
+    hex text;
+    code integer;
+    meant text;
+    width integer;
+begin
+    loop
+        at := strpos(rest, '\');
+        decoded := decoded || replace(replace(
+            case when at = 0 then rest else left(rest, at - 1) end, E'\x01', E'\x01\x03'), ':', separator);
+        exit when at = 0;
+        rest := substr(rest, at + 1);
+        width := 1;
+        meant := case left(rest, 1)
+                   when ':' then ':'
+                   when '\' then '\'
+                   when 'n' then E'\n'
+                   when 'r' then E'\r'
+                   when '0' then E'\x01\x02'
+                   when 's' then ' '
+                   when 'e' then ''
+                 end;
+        if left(rest, 1) = 'u' then
+            hex := substring(rest from '^u\{([0-9A-Fa-f]{1,6})\}');
+            code := ('x' || lpad(hex, 8, '0'))::bit(32)::integer;
+            width := length(hex) + 3;
+            meant := case
+                       when code = 0 then E'\x01\x02'
+                       when code = 1 then E'\x01\x03'
+                       when code between 1 and 55295 or code between 57344 and 1114111 then chr(code)
+                     end;
+        end if;
+        if meant is null then
+            -- Nothing that we write: it stays as it is.
+            decoded := decoded || '\';
+        else
+            decoded := decoded || meant;
+            rest := substr(rest, width + 1);
+        end if;
+    end loop;
+    return decoded;
+end
 $$;
 comment on function discorddb.unescape(text, text) is 'A text without its escapes, and with separator for its colons.';
 
