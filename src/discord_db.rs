@@ -117,7 +117,7 @@ impl DiscordDb {
     /// # Errors
     /// When the journal cannot be used, or Discord does not accept the token.
     pub async fn connect(options: DiscordDbOptions) -> Result<Self, DiscordDbError> {
-        let rest = Rest::new(&options.rest)?;
+        let rest = Rest::new(options.rest.clone())?;
         let discord = Arc::new(OverRest::new(rest, options.guild_id));
         Self::connect_over(discord, options).await
     }
