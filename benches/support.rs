@@ -60,7 +60,7 @@ impl Payloads {
     }
 }
 
-fn of_median_size(client: &Client, event: &str) -> String {
+fn of_median_size(client: &Client<'_>, event: &str) -> String {
     let start = format!(r#"{{"t":"{event}""#);
     let mut found: Vec<&String> =
         client.frames.iter().filter(|frame| frame.starts_with(&start)).collect();

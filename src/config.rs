@@ -22,6 +22,8 @@ use std::{
 use serde::{Deserialize, Deserializer, de::Error as _};
 use twilight_model::gateway::Intents;
 
+use crate::id::GuildId;
+
 pub use self::{
     error::{ConfigError, Place},
     intents::{INTENT_NAMES, PRIVILEGED_INTENTS, intent_by_name, names_of},
@@ -42,6 +44,8 @@ pub struct Config {
     pub database: DatabaseConfig,
     /// How rows are gathered before they go.
     pub writer: WriterConfig,
+    /// Guilds that are used as databases.
+    pub discord_db: DiscordDbConfig,
     /// The listener for metrics and health.
     pub http: HttpConfig,
     /// What is logged, and how.
@@ -128,6 +132,14 @@ pub struct WriterConfig {
     pub flush_bytes: usize,
     /// Bytes that a partition has received and not yet committed, at most.
     pub in_flight_bytes: usize,
+}
+
+/// `[discord_db]`
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct DiscordDbConfig {
+    /// The guilds whose views are kept, and whose writes through SQL are done.
+    pub guilds: Vec<GuildId>,
 }
 
 /// `[http]`

@@ -14,6 +14,7 @@ mod gateway;
 mod hub;
 mod live;
 mod model;
+mod orders;
 pub mod remote;
 mod replay;
 mod rest;
@@ -43,8 +44,12 @@ use tokio::{
 };
 
 pub use self::{
-    config::{SimulatorConfig, SimulatorStats, privileged_intents},
+    config::{
+        LIMITS, Limit, LimitName, LimitsConfig, OtherClient, Pace, SimulatorConfig, SimulatorStats,
+        WindowStart, privileged_intents,
+    },
     replay::ReplayError,
+    rest::{RestFault, RestFaultOrder, route_names},
     truth::{Truth, TruthRow, TruthTable},
 };
 use self::{
@@ -141,7 +146,14 @@ impl Simulator {
     /// What has been counted so far.
     #[must_use]
     pub fn stats(&self) -> SimulatorStats {
-        self.ask(|hub| hub.stats.clone())
+        self.ask(|hub| {
+            let limits = &mut hub.rest.limits;
+            SimulatorStats {
+                rest_invalid: limits.invalid_requests(Instant::now()),
+                other_client_requests: limits.other_requests(),
+                ..hub.stats.clone()
+            }
+        })
     }
 
     /// What a perfect reader of everything dispatched so far must know. A client has read everything

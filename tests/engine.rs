@@ -6,5 +6,6 @@ mod faults;
 mod http;
 mod load;
 mod rejected;
+mod rest;
 mod run;
 mod sessions;

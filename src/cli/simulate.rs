@@ -18,7 +18,9 @@ use std::{
 use clap::Args;
 use dsqlstate::{
     config::{PRIVILEGED_INTENTS, intent_by_name, names_of},
-    simulator::{Simulator, SimulatorConfig, SimulatorError, SimulatorStats, control},
+    simulator::{
+        LimitsConfig, Simulator, SimulatorConfig, SimulatorError, SimulatorStats, control,
+    },
 };
 use twilight_model::gateway::Intents;
 
@@ -36,6 +38,12 @@ pub(crate) struct SimulateArgs {
     /// Number of guilds.
     #[arg(long, default_value_t = 100)]
     guilds: u32,
+    /// Guilds without channels, for DiscordDB; with any, the world's clock is the real one.
+    #[arg(long, default_value_t = 0, value_name = "N")]
+    empty_guilds: u32,
+    /// Length of every rate limit's window, as a part of Discord's.
+    #[arg(long, default_value_t = 1.0, value_name = "FACTOR", value_parser = factor)]
+    limit_scale: f64,
     /// Shard count that GET /gateway/bot recommends.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
     shards: u32,
@@ -70,6 +78,9 @@ impl SimulateArgs {
         SimulatorConfig {
             listen: self.listen,
             guilds: self.guilds,
+            empty_guilds: self.empty_guilds,
+            real_clock: self.empty_guilds > 0,
+            limits: LimitsConfig::scaled(self.limit_scale),
             shards: self.shards,
             seed: self.seed,
             events_per_second: self.rate,
@@ -101,9 +112,16 @@ fn rate(text: &str) -> Result<f64, String> {
     }
 }
 
+fn factor(text: &str) -> Result<f64, String> {
+    match rate(text)? {
+        factor if factor > 0.0 && factor <= 1.0 => Ok(factor),
+        _ => Err("a number above 0 and at most 1 is needed".to_owned()),
+    }
+}
+
 /// Runs the simulator until SIGINT, SIGTERM or, with `--control`, the end of its input.
 pub(crate) fn run(args: SimulateArgs) -> Result<(), CliError> {
-    let control = args.control;
+    let (control, empty_guilds) = (args.control, args.empty_guilds);
     let simulator = Simulator::start(args.into_config()).map_err(start_error)?;
     if control {
         // The terminal's Ctrl-C is for whoever runs this as a child; its input ends with them.
@@ -112,7 +130,7 @@ pub(crate) fn run(args: SimulateArgs) -> Result<(), CliError> {
             control::serve(&simulator, stdin().lock(), stdout()).map_err(CliError::failed)
         })?;
     }
-    print_urls(&simulator);
+    print_start(&simulator, empty_guilds);
     block_on(report(&simulator))?
 }
 
@@ -141,9 +159,14 @@ fn start_error(error: SimulatorError) -> CliError {
     }
 }
 
-fn print_urls(simulator: &Simulator) {
+fn print_start(simulator: &Simulator, empty_guilds: u32) {
     println!("gateway_url = \"{}\"", simulator.gateway_url());
     println!("api_url = \"{}\"", simulator.api_url());
+    if empty_guilds > 0 {
+        // They were founded after all others.
+        let mut guild_ids = simulator.guild_ids();
+        println!("guilds = {:?}", guild_ids.split_off(guild_ids.len() - empty_guilds as usize));
+    }
     // Whoever waits for the lines through a pipe must get them now; a closed pipe is no reason to end.
     let _ = stdout().flush();
 }

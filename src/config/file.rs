@@ -156,7 +156,10 @@ mod tests {
     fn a_key_without_its_section_is_pointed_to_it() {
         let message = refusal("flush_rows = 1\n");
         assert!(message.contains("did you mean \"writer.flush_rows\"?"), "{message}");
-        assert!(message.contains("known here: discord, database, writer, http, log"), "{message}");
+        assert!(
+            message.contains("known here: discord, database, writer, discord_db, http, log"),
+            "{message}"
+        );
     }
 
     #[test]
@@ -207,6 +210,10 @@ mod tests {
             (
                 "[discord]\nshards = 4\nshard_range = [0, 4]",
                 "d.toml:3: discord.shard_range: found the last shard 4 with shards = 4, allowed: [] or [first, last] with 0 <= first <= last < shards",
+            ),
+            (
+                "[discord_db]\nguilds = [5, 0]",
+                "d.toml:2: discord_db.guilds: found the list [the integer 5, the integer 0], allowed: a list of guild ids, as in [41771983423143937]",
             ),
             (
                 "[discord]\ngateway_url = \"http://x\"",

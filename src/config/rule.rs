@@ -40,6 +40,8 @@ pub enum Rule {
     Shards,
     /// Empty, or the first and the last shard.
     ShardRange,
+    /// A list of guild ids.
+    Guilds,
     /// `address:port`, or nothing.
     Address,
     /// A filter of `tracing`.
@@ -79,6 +81,7 @@ pub const KEYS: &[Key] = &[
     key("writer.flush_rows", Rule::Integer(1, 1_000_000)),
     key("writer.flush_bytes", Rule::Integer(1_024, 1_073_741_824)),
     key("writer.in_flight_bytes", Rule::Integer(1_048_576, 17_179_869_184)),
+    key("discord_db.guilds", Rule::Guilds),
     key("http.listen", Rule::Address),
     key("log.format", Rule::OneOf(&["human", "json"])),
     key("log.level", Rule::LogFilter),
@@ -146,6 +149,9 @@ impl Rule {
                     _ => false,
                 }
             }),
+            Self::Guilds => value.as_array().is_some_and(|ids| {
+                ids.iter().all(|id| integer(id.get_ref()).is_some_and(|id| id > 0))
+            }),
             Self::Address => value
                 .as_str()
                 .is_some_and(|text| text.is_empty() || text.parse::<SocketAddr>().is_ok()),
@@ -189,6 +195,7 @@ impl Rule {
             }
             Self::Shards => format!("\"auto\" or an integer from 1 to {MAX_SHARDS}"),
             Self::ShardRange => "[] or [first, last] with 0 <= first <= last < shards".into(),
+            Self::Guilds => "a list of guild ids, as in [41771983423143937]".into(),
             Self::Address => "\"\" or address:port, as in \"127.0.0.1:9110\"".into(),
             Self::LogFilter => "a level (error, warn, info, debug, trace) or a list of \
                                 target=level, as in \"info,dsqlstate::writer=debug\""

@@ -2,9 +2,13 @@
 //!
 //! **Invariant:** plain data with usable defaults; limits are Discord's own unless a test shortens them.
 
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+mod limits;
+
+use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, time::Duration};
 
 use twilight_model::gateway::Intents;
+
+pub use self::limits::{LIMITS, Limit, LimitName, LimitsConfig, OtherClient, Pace, WindowStart};
 
 /// How a simulator is set up.
 #[derive(Clone, Debug)]
@@ -39,6 +43,18 @@ pub struct SimulatorConfig {
     pub replay: Option<PathBuf>,
     /// Recorded payloads per second; `None` sends as fast as the client reads.
     pub replay_per_second: Option<f64>,
+    /// Whether the world's clock is the system's. Otherwise it starts on a fixed day and moves with what
+    /// happens, so that a seed gives the same bytes on any day; clients that compare the age of messages
+    /// with their own clock need the system's.
+    pub real_clock: bool,
+    /// Guilds without channels besides [`SimulatorConfig::guilds`], see [`super::Simulator::join_empty_guild`].
+    pub empty_guilds: u32,
+    /// The rate limits of the REST side.
+    pub limits: LimitsConfig,
+    /// How long the nonces of messages are remembered for `enforce_nonce`: "a few minutes" at Discord.
+    pub nonce_window: Duration,
+    /// Whether reading messages tells their nonces, which Discord does only when it creates them.
+    pub reads_tell_nonce: bool,
 }
 
 impl Default for SimulatorConfig {
@@ -59,6 +75,11 @@ impl Default for SimulatorConfig {
             replay_bytes: 256 * 1024 * 1024,
             replay: None,
             replay_per_second: None,
+            real_clock: false,
+            empty_guilds: 0,
+            limits: LimitsConfig::default(),
+            nonce_window: Duration::from_secs(300),
+            reads_tell_nonce: false,
         }
     }
 }
@@ -94,8 +115,24 @@ pub struct SimulatorStats {
     pub dispatched_bytes: u64,
     /// REST requests received.
     pub rest_requests: u64,
+    /// REST requests by route, such as `POST /channels/{channel.id}/messages`; `unknown` for no route.
+    pub rest_by_route: BTreeMap<&'static str, u64>,
+    /// 429s that the client caused, by scope: `user`, `global`, or `cloudflare` for those of a banned
+    /// address. Ordered faults are counted in [`SimulatorStats::rest_faults`] alone.
+    pub rest_429: BTreeMap<&'static str, u64>,
+    /// The same by route.
+    pub rest_429_by_route: BTreeMap<&'static str, u64>,
+    /// REST requests within the window of [`LimitName::Invalid`] that Discord counts as invalid, ordered
+    /// ones too.
+    pub rest_invalid: u64,
+    /// Ordered faults that happened, by kind.
+    pub rest_faults: BTreeMap<&'static str, u64>,
+    /// Requests that the other client took from buckets.
+    pub other_client_requests: u64,
+    /// Messages that `enforce_nonce` kept from being created twice.
+    pub nonce_repeats: u64,
     /// Close codes that the simulator sent, with their counts.
-    pub close_codes_sent: std::collections::BTreeMap<u16, u64>,
+    pub close_codes_sent: BTreeMap<u16, u64>,
     /// Close codes that clients sent; 1005 stands for a close without code.
-    pub close_codes_received: std::collections::BTreeMap<u16, u64>,
+    pub close_codes_received: BTreeMap<u16, u64>,
 }

@@ -4,6 +4,8 @@
 //!
 //! **Invariant:** a bad command is answered and changes nothing.
 
+mod rest;
+
 use std::{
     fs::File,
     io::{self, BufRead, BufWriter, Write},
@@ -39,6 +41,26 @@ pub const COMMANDS: &[(&str, &str)] = &[
     ("outage GUILD on|off", "begin or end an outage of a guild"),
     ("remove GUILD", "remove the bot from a guild"),
     ("rejoin GUILD", "add it again"),
+    ("empty-guild", "add the bot to a new guild without channels, and tell the guild's id"),
+    (
+        "permit ID PERMISSION on|off",
+        "give the bot a permission in a guild or channel, or take it away",
+    ),
+    ("real-clock on|off", "let the world's clock follow the system's, or only what happens"),
+    ("forward SECONDS", "put the world's clock forward, so that messages get older"),
+    (
+        "insert CHANNEL SECONDS bot|owner TEXT",
+        "put a message of that age into a channel, tell nobody, and answer with its id",
+    ),
+    ("limits on|off", "refuse what is beyond the rate limits, or nothing"),
+    ("scale FACTOR", "multiply the length of every rate limit's window"),
+    ("limit LIMIT REQUESTS SECONDS", "set a rate limit"),
+    ("other SHARE once|spread", "let another client take a share of every bucket; 0 for none"),
+    (
+        "fault KIND VALUE SKIP COUNT TARGET",
+        "let COUNT requests of a target go wrong, after SKIP that do not",
+    ),
+    ("clear-faults", "cancel the faults that are still to come"),
 ];
 
 /// Answers the commands of `input` on `output` until the input ends.
@@ -89,6 +111,9 @@ fn execute(simulator: &Simulator, line: &str) -> Result<Value, String> {
         ["remove", guild] => return Ok(simulator.remove_from_guild(number(guild)?).into()),
         ["rejoin", guild] => return Ok(simulator.rejoin_guild(number(guild)?).into()),
         _ => {
+            if let Some(answer) = rest::execute(simulator, &words, line) {
+                return answer;
+            }
             let known = COMMANDS.iter().map(|(usage, _)| *usage).collect::<Vec<_>>().join(", ");
             return Err(format!("no such command: {line:?}; there are: {known}"));
         }
@@ -120,6 +145,7 @@ fn stats(simulator: &Simulator) -> Value {
         "dispatches": stats.dispatches,
         "dispatched_bytes": stats.dispatched_bytes,
         "rest_requests": stats.rest_requests,
+        "rest": rest::stats(&stats),
     })
 }
 
@@ -151,19 +177,29 @@ mod tests {
                 .expect("a free port");
         let guild = simulator.guild_ids()[0];
         let directory = tempfile::TempDir::new().expect("made");
+        let (guild_text, path) = (guild.to_string(), directory.path().display().to_string());
+        let example = |word| match word {
+            "N" | "REQUESTS" | "SECONDS" | "COUNT" | "FACTOR" => "3",
+            "on|off" => "on",
+            "true|false" => "true",
+            "bot|owner" => "bot",
+            "once|spread" => "once",
+            "SHARD" | "SKIP" | "VALUE" => "0",
+            "SHARE" => "0.5",
+            "CODE" => "4000",
+            "GUILD" | "ID" => &guild_text,
+            "CHANNEL" => "1",
+            "PERMISSION" => "send_messages",
+            "LIMIT" => "create_message",
+            "KIND" => "lost_applied",
+            "TARGET" => "POST /channels/{channel.id}/messages",
+            "TEXT" => "some text",
+            "DIRECTORY" => &path,
+            word => word,
+        };
         let lines: Vec<String> = COMMANDS
             .iter()
-            .map(|(usage, _)| {
-                // The directory last: its name may hold anything.
-                usage
-                    .replace('N', "3")
-                    .replace("on|off", "on")
-                    .replace("true|false", "true")
-                    .replace("SHARD", "0")
-                    .replace("CODE", "4000")
-                    .replace("GUILD", &guild.to_string())
-                    .replace("DIRECTORY", &directory.path().display().to_string())
-            })
+            .map(|(usage, _)| usage.split(' ').map(example).collect::<Vec<_>>().join(" "))
             .collect();
         let mut output = Vec::new();
         serve(&simulator, lines.join("\n").as_bytes(), &mut output).expect("nothing fails");
@@ -173,6 +209,28 @@ mod tests {
             assert!(answer.starts_with(r#"{"ok":"#), "{line}: {answer}");
         }
         assert!(directory.path().join("guilds.jsonl").is_file());
+    }
+
+    #[test]
+    fn values_out_of_range_are_refused() {
+        let simulator =
+            Simulator::start(SimulatorConfig { guilds: 0, ..SimulatorConfig::default() })
+                .expect("a free port");
+        for line in [
+            "permit 1 fly on",
+            "forward -1",
+            "insert 1 0 nobody x",
+            "scale -1",
+            "limit nothing 1 1",
+            "limit global 1 nan",
+            "other 2 once",
+            "other 0.5 never",
+            "fault error 404 0 1 any",
+            "fault lost 0 0 1 POST /nowhere",
+            "fault fire 0 0 1 any",
+        ] {
+            assert!(execute(&simulator, line).is_err(), "{line}");
+        }
     }
 
     #[test]

@@ -5,7 +5,7 @@
 use std::{
     collections::{BTreeMap, HashSet, VecDeque},
     sync::Arc,
-    time::Instant,
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 use bytes::Bytes;
@@ -16,6 +16,7 @@ use super::{
     event::Event,
     live::{Happening, Live, structure},
     replay::Recording,
+    rest::RestState,
     session::{Session, Wishes},
     truth::Truth,
     wire::Time,
@@ -56,6 +57,7 @@ pub(super) struct Hub {
     pub(super) stats: SimulatorStats,
     pub(super) identified_at: VecDeque<(u32, Instant)>,
     pub(super) recording: Option<Recording>,
+    pub(super) rest: RestState,
     pub(super) stalled_shards: HashSet<u32>,
     pub(super) refuses_connections: bool,
     live: Live,
@@ -75,11 +77,16 @@ impl Hub {
         recording: Option<Recording>,
     ) -> Self {
         let guilds = if recording.is_some() { 0 } else { config.guilds };
-        let world = World::new(config.seed, guilds, WORLD_START);
+        let start = if config.real_clock { system_time() } else { WORLD_START };
+        let mut world = World::new(config.seed, guilds, start);
+        for _ in 0..config.empty_guilds {
+            world.found_empty_guild();
+        }
         Self {
             truth: Truth::new(world.bot_id()),
             live: Live::new(config.seed),
             events_per_second: config.events_per_second,
+            rest: RestState::new(config.limits.clone(), Instant::now()),
             config,
             gateway_url,
             world,
@@ -224,8 +231,21 @@ impl Hub {
         }
     }
 
+    /// Moves the world's clock to the system's, if it is to follow it.
+    pub(super) fn follow_clock(&mut self) {
+        if self.config.real_clock {
+            self.world.follow(system_time());
+        }
+    }
+
+    /// Puts the world's clock forward.
+    pub(super) fn pass_time(&mut self, time: Duration) {
+        self.world.put_forward(i64::try_from(time.as_micros()).unwrap_or(i64::MAX));
+    }
+
     /// Lets the live events of some seconds happen.
     pub(super) fn pass(&mut self, seconds: f64) {
+        self.follow_clock();
         if self.paused {
             return;
         }
@@ -332,6 +352,13 @@ impl Hub {
         guild_id
     }
 
+    pub(super) fn found_empty_guild(&mut self) -> u64 {
+        self.follow_clock();
+        let guild_id = self.world.found_empty_guild();
+        self.tell(Happening::GuildBack(guild_id));
+        guild_id
+    }
+
     pub(super) fn send_raw(&mut self, shard_id: u32, name: &str, payload: &str) {
         for session in
             self.sessions.values_mut().filter(|session| session.wishes.shard[0] == shard_id)
@@ -363,4 +390,9 @@ impl Hub {
             }
         }
     }
+}
+
+fn system_time() -> Time {
+    let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Time(i64::try_from(since_1970.as_micros()).unwrap_or(i64::MAX))
 }

@@ -144,6 +144,9 @@ impl Live {
     fn act(&mut self, world: &mut World, truth: &Truth, has_audience: bool) {
         world.pass(self.rng.random_range(500..40_000));
         let Some(guild_id) = choose_guild(&mut self.rng, world) else { return };
+        if world.made_guild(guild_id).is_some_and(|guild| guild.is_quiet) {
+            return;
+        }
         let total: u32 = ACTIONS.iter().map(|(weight, _)| weight).sum();
         let mut ticket = self.rng.random_range(0..total);
         let action = ACTIONS.iter().find(|(weight, _)| {

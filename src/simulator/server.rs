@@ -2,7 +2,7 @@
 //!
 //! **Invariant:** everything runs on the simulator's own thread, so the hub needs no lock.
 
-use std::{cell::RefCell, convert::Infallible, rc::Rc};
+use std::{cell::RefCell, rc::Rc, time::Instant};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use bytes::Bytes;
@@ -52,19 +52,28 @@ pub(super) async fn accept(hub: Rc<RefCell<Hub>>, listener: TcpListener) {
     }
 }
 
+/// A reply that never comes: the connection ends instead.
+#[derive(Debug, thiserror::Error)]
+#[error("the reply was lost on command")]
+struct Lost;
+
 async fn answer(
     hub: Rc<RefCell<Hub>>,
     request: Request<Incoming>,
-) -> Result<Response<Full<Bytes>>, Infallible> {
+) -> Result<Response<Full<Bytes>>, Lost> {
     if request.headers().contains_key(UPGRADE) {
         return Ok(upgrade(hub, request));
     }
     let (head, body) = request.into_parts();
-    let reply = match Limited::new(body, MAX_BODY_BYTES).collect().await {
-        Ok(body) => rest::answer(&mut hub.borrow_mut(), &head, &body.to_bytes()),
-        Err(_) => Reply::error(StatusCode::PAYLOAD_TOO_LARGE, 40_005, "Request entity too large"),
+    let Ok(body) = Limited::new(body, MAX_BODY_BYTES).collect().await else {
+        let status = StatusCode::PAYLOAD_TOO_LARGE;
+        return Ok(Reply::error(status, 40_005, "Request entity too large").into_response());
     };
-    Ok(reply.into_response())
+    let outcome = rest::answer(&mut hub.borrow_mut(), &head, &body.to_bytes(), Instant::now());
+    if !outcome.delay.is_zero() {
+        tokio::time::sleep(outcome.delay).await;
+    }
+    outcome.reply.map(Reply::into_response).ok_or(Lost)
 }
 
 /// Turns a request into a gateway connection.

@@ -124,12 +124,14 @@ impl Truth {
                 self.guild(*guild_id).put_voice(state)
             }
             Event::MessageCreate(message) => {
-                self.message(message, content_told);
+                self.message(message, content_told).was_created = true;
                 if let Some(guild_id) = message.guild_id {
                     self.guild(guild_id.0).message_posted(message.channel_id.0, message.id);
                 }
             }
-            Event::MessageUpdate(message) => self.message(message, content_told),
+            Event::MessageUpdate(message) => {
+                self.message(message, content_told);
+            }
             Event::MessageDelete { guild_id, channel_id, id } => {
                 let key = (guild_id.unwrap_or(0), *id);
                 self.messages.entry(key).or_default().delete(*channel_id, "single");
@@ -195,7 +197,7 @@ impl Truth {
         }
     }
 
-    fn message(&mut self, message: &Arc<Message>, content_told: bool) {
+    fn message(&mut self, message: &Arc<Message>, content_told: bool) -> &mut MessageTold {
         if let Author::User(user) = &message.author {
             self.tell_user(user);
         }
@@ -203,6 +205,8 @@ impl Truth {
         if let Some(member) = &message.member {
             self.guild(guild_id).put_member(member);
         }
-        self.messages.entry((guild_id, message.id.0)).or_default().tell(message, content_told);
+        let told = self.messages.entry((guild_id, message.id.0)).or_default();
+        told.tell(message, content_told);
+        told
     }
 }

@@ -2,7 +2,9 @@
 //!
 //! **Invariant:** the world knows nothing of sessions, sockets or what was told to anyone.
 
+mod empty;
 pub(crate) mod generate;
+pub(crate) mod history;
 pub(crate) mod names;
 pub(crate) mod people;
 
@@ -13,6 +15,7 @@ use std::{
 
 use rand::seq::SliceRandom;
 
+use self::history::History;
 use super::{
     model::{Channel, Guild, GuildExtras, Member, Message, Presence, Role, User, VoiceState},
     wire::{Snowflake, Time},
@@ -89,8 +92,11 @@ pub(crate) struct GuildState {
     pub(crate) presences: BTreeMap<u64, Arc<Presence>>,
     pub(crate) voice_states: BTreeMap<u64, Arc<VoiceState>>,
     pub(crate) recent: VecDeque<Arc<Message>>,
+    pub(crate) history: History,
     /// Channels made by live traffic in which nothing was posted: safe to delete.
     pub(crate) quiet_channels: BTreeSet<u64>,
+    /// Whether live traffic leaves it alone.
+    pub(crate) is_quiet: bool,
     pub(crate) in_outage: bool,
     pub(crate) removed: bool,
 }
@@ -131,7 +137,7 @@ impl GuildState {
     /// Remembers a message for later edits and deletions.
     pub(crate) fn remember(&mut self, message: Arc<Message>) {
         if self.recent.len() == RECENT_MESSAGES {
-            self.recent.pop_front();
+            self.forget_oldest();
         }
         self.recent.push_back(message);
     }
@@ -147,6 +153,12 @@ impl GuildState {
         }
     }
 
+    fn forget_oldest(&mut self) {
+        if let Some(message) = self.recent.pop_front() {
+            self.history.unpin(message.channel_id.0, message.id.0);
+        }
+    }
+
     fn place(&self, user_id: u64) -> Result<usize, usize> {
         self.members.binary_search_by_key(&user_id, |member| member.user_id)
     }
@@ -158,8 +170,11 @@ pub(crate) struct World {
     guilds: Vec<Option<Box<GuildState>>>,
     index_of: HashMap<u64, usize>,
     users: HashMap<u64, Arc<User>>,
-    /// The clock of the world: moves only with its events, so that a seed gives the same bytes.
+    /// The clock of the world: moves only with its events, so that a seed gives the same bytes, unless it
+    /// is told to [`World::follow`] another one.
     pub(crate) now: Time,
+    /// How far it was put forward on command, in microseconds.
+    put_forward: i64,
     next_low: u64,
     /// Number of the next user who comes from outside.
     next_newcomer: u64,
@@ -181,7 +196,16 @@ impl World {
         let users = HashMap::from([(plan.bot_id, Arc::new(bot))]);
         // Far above every number that a guild of the plan or a founded one uses.
         let next_newcomer = 10_000_000;
-        Self { plan, guilds, index_of, users, now: start, next_low: 0, next_newcomer }
+        Self {
+            plan,
+            guilds,
+            index_of,
+            users,
+            now: start,
+            put_forward: 0,
+            next_low: 0,
+            next_newcomer,
+        }
     }
 
     /// The bot's user id.
@@ -254,6 +278,17 @@ impl World {
         self.now = Time(self.now.0 + micros);
     }
 
+    /// Moves the clock on to a clock outside plus what it was put forward; never back.
+    pub(crate) fn follow(&mut self, outside: Time) {
+        self.now = self.now.max(Time(outside.0 + self.put_forward));
+    }
+
+    /// Puts the clock forward by some microseconds.
+    pub(crate) fn put_forward(&mut self, micros: i64) {
+        self.put_forward += micros;
+        self.pass(micros);
+    }
+
     /// A new id of now.
     pub(crate) fn next_id(&mut self) -> Snowflake {
         self.next_low += 1;
@@ -263,17 +298,23 @@ impl World {
     /// Puts a guild under a new id into the world: the bot joins it.
     pub(crate) fn found_guild(&mut self, members: u32) -> u64 {
         let id = self.next_id().0;
+        self.reserve(id, members.max(2));
+        id
+    }
+
+    /// Adds a guild that is still to be made to the plan and returns its index.
+    fn reserve(&mut self, id: u64, members: u32) -> usize {
         let index = self.guilds.len();
         let first_own =
             self.plan.first_own_user.last().copied().unwrap_or(self.plan.shared_users + 1)
                 + self.plan.sizes.last().copied().map_or(0, u64::from)
                 + 1_000_000;
         self.plan.guild_ids.push(id);
-        self.plan.sizes.push(members.max(2));
+        self.plan.sizes.push(members);
         self.plan.first_own_user.push(first_own);
         self.guilds.push(None);
         self.index_of.insert(id, index);
-        id
+        index
     }
 }
 

@@ -8,7 +8,7 @@ use dsqlstate::{
     gateway::counters::{OTHER_EVENTS, ShardCounters},
     id::{Session, ShardKey},
     metrics::METRICS,
-    simulator::control::COMMANDS,
+    simulator::{LIMITS, control::COMMANDS, route_names},
     table::{Change, RowBuilder, TABLES, change::RejectKind},
 };
 use twilight_model::gateway::Intents;
@@ -88,6 +88,30 @@ fn the_table_of_simulator_commands_is_complete() {
     let known: Vec<_> = COMMANDS
         .iter()
         .map(|(usage, meaning)| vec![usage.replace('|', " or "), meaning.replace('`', "")])
+        .collect();
+    assert_eq!(shown, known);
+}
+
+#[test]
+fn the_simulators_table_of_routes_is_the_list_of_routes() {
+    let rows = table(SIMULATOR, &["Route", "Limit"]);
+    let shown: Vec<_> = rows.iter().map(|row| row[0].as_str()).collect();
+    assert_eq!(shown, route_names().collect::<Vec<_>>());
+    for row in &rows {
+        assert!(LIMITS.iter().any(|(_, name, _)| *name == row[1]), "{row:?}");
+    }
+}
+
+#[test]
+fn the_simulators_table_of_limits_has_the_defaults() {
+    let rows = table(SIMULATOR, &["Name", "Requests", "In seconds", "Of what"]);
+    let shown: Vec<_> = rows.iter().map(|row| row[..3].to_vec()).collect();
+    let known: Vec<_> = LIMITS
+        .iter()
+        .map(|(_, name, limit)| {
+            let seconds = limit.window.as_secs_f64().to_string();
+            vec![(*name).to_owned(), limit.requests.to_string(), seconds]
+        })
         .collect();
     assert_eq!(shown, known);
 }

@@ -8,20 +8,21 @@ use tokio_websockets::{ClientBuilder, Limits, MaybeTlsStream, Message, WebSocket
 use twilight_model::gateway::Intents;
 
 /// A gateway client that keeps every dispatch as it came.
-pub(crate) struct Client {
+pub(crate) struct Client<'s> {
+    simulator: &'s Simulator,
     socket: WebSocketStream<MaybeTlsStream<TcpStream>>,
     sequence: u64,
     /// Every dispatch as it came.
     pub(crate) frames: Vec<String>,
 }
 
-impl Client {
+impl<'s> Client<'s> {
     /// Connects, identifies for the only shard with every intent, and takes all that follows.
-    pub(crate) async fn identified(simulator: &Simulator, large_threshold: u32) -> Self {
+    pub(crate) async fn identified(simulator: &'s Simulator, large_threshold: u32) -> Self {
         let url = format!("{}/?v=10&encoding=json", simulator.gateway_url());
         let client = ClientBuilder::new().limits(Limits::unlimited()).uri(&url).unwrap();
         let (socket, _) = client.connect().await.unwrap();
-        let mut client = Self { socket, sequence: 0, frames: Vec::new() };
+        let mut client = Self { simulator, socket, sequence: 0, frames: Vec::new() };
         assert_eq!(client.receive().await["op"], 10, "HELLO comes first");
         client
             .send(&json!({ "op": 2, "d": {
@@ -46,15 +47,15 @@ impl Client {
         self.catch_up().await;
     }
 
-    /// Receives until a heartbeat is acknowledged without a dispatch before it.
+    /// Receives until nothing that the simulator is to tell is missing.
+    ///
+    /// One heartbeat, since a connection may send only 120 payloads a minute: its acknowledgement
+    /// says that all that was sent before has been handled.
     pub(crate) async fn catch_up(&mut self) {
-        loop {
-            self.send(&json!({ "op": 1, "d": self.sequence })).await;
-            let before = self.frames.len();
-            while self.receive().await["op"] != 11 {}
-            if self.frames.len() == before {
-                return;
-            }
+        self.send(&json!({ "op": 1, "d": self.sequence })).await;
+        while self.receive().await["op"] != 11 {}
+        while self.simulator.settled().is_none_or(|last| last.get(&0) != Some(&self.sequence)) {
+            self.receive().await;
         }
     }
 
@@ -73,7 +74,8 @@ impl Client {
 
     async fn receive(&mut self) -> Value {
         let message = self.socket.next().await.expect("the connection stays").unwrap();
-        let text = message.as_text().expect("the connection is not closed");
+        let text =
+            message.as_text().unwrap_or_else(|| panic!("the connection is closed: {message:?}"));
         let payload: Value = serde_json::from_str(text).unwrap();
         if payload["op"] == 0 {
             self.sequence = payload["s"].as_u64().unwrap();

@@ -82,6 +82,7 @@ pub(super) fn change(scene: &mut Scene<'_>) {
     let Some(person) = scene.person() else { return };
     let now = scene.world.now;
     let guild_id = scene.guild_id;
+    let is_the_bot = person.user.id.0 == scene.world.bot_id();
     let Some(guild) = scene.world.guild(guild_id) else { return };
     let role = any(
         scene.rng,
@@ -99,6 +100,10 @@ pub(super) fn change(scene: &mut Scene<'_>) {
         }
         (_, Some(role)) => member.roles = member.roles.iter().copied().chain([role]).collect(),
         (_, None) => member.nick = None,
+    }
+    if is_the_bot {
+        // Only a command takes something away from the bot.
+        member = Member { nick: member.nick, ..Member::clone(&person.member) };
     }
     let member = Arc::new(member);
     guild.put_member(Arc::clone(&member));

@@ -123,10 +123,16 @@ pub(super) fn change(scene: &mut Scene<'_>) {
         }
     };
     let is_pin = message.pinned != old.pinned;
-    let (guild_id, channel_id) = (scene.guild_id, message.channel_id.0);
+    let (guild_id, channel_id, id) = (scene.guild_id, message.channel_id.0, message.id.0);
     replace(scene, Arc::new(message));
     if is_pin {
         let last_pin_timestamp = pinned.then_some(scene.world.now);
+        if let Some(guild) = scene.guild() {
+            match last_pin_timestamp {
+                Some(at) => guild.history.pin(channel_id, id, at),
+                None => guild.history.unpin(channel_id, id),
+            }
+        }
         set_last_pin(scene, channel_id, last_pin_timestamp);
         scene.emit(Event::ChannelPinsUpdate { guild_id, channel_id, last_pin_timestamp });
     }
@@ -251,6 +257,9 @@ fn replace(scene: &mut Scene<'_>, message: Arc<Message>) {
 
 fn forget(scene: &mut Scene<'_>, ids: &[Snowflake]) {
     if let Some(guild) = scene.guild() {
+        for message in guild.recent.iter().filter(|message| ids.contains(&message.id)) {
+            guild.history.unpin(message.channel_id.0, message.id.0);
+        }
         guild.recent.retain(|message| !ids.contains(&message.id));
     }
 }

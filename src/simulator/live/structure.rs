@@ -103,7 +103,13 @@ pub(super) fn change_role(scene: &mut Scene<'_>) {
     let Some(place) = guild.roles.get_mut(&id) else { return };
     let mut role = Role::clone(place);
     match scene.rng.random_range(0..3) {
-        0 => role.permissions = Bits(role.permissions.0 ^ (1 << scene.rng.random_range(0..53))),
+        0 => {
+            let is_the_bots = role.tags.is_some_and(|tags| tags.bot_id.is_some());
+            let flipped = role.permissions.0 ^ (1 << scene.rng.random_range(0..53));
+            // Only a command takes something away from the bot.
+            let kept = if is_the_bots { role.permissions.0 & generate::ADMINISTRATOR } else { 0 };
+            role.permissions = Bits(flipped | kept);
+        }
         1 => role.hoist = !role.hoist,
         _ => role.mentionable = !role.mentionable,
     }

@@ -127,6 +127,25 @@ impl Channel {
         }
     }
 
+    /// Its topic, if the type has one and it is set.
+    pub(crate) fn topic(&self) -> Option<&str> {
+        match &self.body {
+            ChannelBody::Text { topic, .. } | ChannelBody::Forum { topic, .. } => topic.as_deref(),
+            _ => None,
+        }
+    }
+
+    /// Where its place among the channels is kept; threads have none.
+    pub(crate) fn position_mut(&mut self) -> Option<&mut u32> {
+        match &mut self.body {
+            ChannelBody::Category { position, .. }
+            | ChannelBody::Text { position, .. }
+            | ChannelBody::Voice { position, .. }
+            | ChannelBody::Forum { position, .. } => Some(position),
+            ChannelBody::Thread { .. } => None,
+        }
+    }
+
     /// Where the newest message is kept, if the type has it.
     pub(crate) fn last_message_id_mut(&mut self) -> Option<&mut Option<Snowflake>> {
         match &mut self.body {

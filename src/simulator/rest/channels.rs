@@ -1,127 +1,167 @@
-//! Routes below `/channels`.
+//! Routes of channels.
 //!
-//! **Invariant:** a message posted here is told to the sessions like any other.
+//! **Invariant:** a guild never has more channels than Discord allows, and each change is told as the
+//! documentation of its route says.
+
+mod create;
+mod fields;
 
 use std::sync::Arc;
 
-use hyper::StatusCode;
-use serde_json::{Value, json};
+use serde_json::json;
+use twilight_model::guild::Permissions;
 
-use super::Reply;
+pub(super) use self::create::create;
+use self::fields::ChannelFields;
+use super::{Answered, Call, Reply, form, permissions::need, place, place::Place};
 use crate::simulator::{
-    event::whole_channel,
-    hub::Hub,
-    live::{Happening, messages},
-    model::Author,
+    config::LimitName,
+    event::{Event, whole_channel},
+    live::Happening,
+    model::Channel,
+    wire::Snowflake,
+    world::GuildState,
 };
 
-/// Characters that a message may have.
-const MAX_CONTENT_CHARS: usize = 2000;
+/// Channels that a category holds.
+const MAX_IN_CATEGORY: usize = 50;
 
-/// GET /guilds/{id}/channels
-pub(super) fn of_guild(hub: &mut Hub, guild_id: &str) -> Reply {
-    let guild = guild_id
-        .parse()
-        .ok()
-        .and_then(|id| hub.world.guild(id))
-        .filter(|guild| guild.is_reachable());
-    match guild {
-        None => Reply::error(StatusCode::NOT_FOUND, 10_004, "Unknown Guild"),
-        Some(guild) => Reply::ok(
-            guild
-                .channels
-                .values()
-                .filter(|channel| !channel.is_thread())
-                .map(|channel| json!(whole_channel(channel)))
-                .collect(),
-        ),
-    }
+/// The type of a category.
+const CATEGORY: u8 = 4;
+
+/// GET /guilds/{guild.id}/channels
+pub(super) fn of_guild(call: &mut Call<'_>) -> Answered {
+    let guild = place::guild(call)?;
+    let channels = guild.channels.values().filter(|channel| !channel.is_thread());
+    Ok(Reply::ok(channels.map(|channel| json!(whole_channel(channel))).collect()))
 }
 
-/// GET /channels/{id}
-pub(super) fn one(hub: &Hub, channel_id: &str) -> Reply {
-    let channel = find(hub, channel_id)
-        .and_then(|(id, guild_id)| hub.world.made_guild(guild_id)?.channels.get(&id));
-    match channel {
-        None => unknown_channel(),
-        Some(channel) => Reply::ok(json!(whole_channel(channel))),
-    }
+/// GET /channels/{channel.id}
+pub(super) fn one(call: &mut Call<'_>) -> Answered {
+    let place = Place::of(call)?;
+    Ok(Reply::ok(json!(whole_channel(&place.channel))))
 }
 
-/// GET /channels/{id}/messages
-pub(super) fn history(hub: &Hub, channel_id: &str, query: &str) -> Reply {
-    let Some((id, guild_id)) = find(hub, channel_id) else { return unknown_channel() };
-    let parameter = |name: &str| {
-        query
-            .split('&')
-            .find_map(|pair| pair.strip_prefix(name)?.strip_prefix('=')?.parse::<u64>().ok())
+/// PATCH /channels/{channel.id}
+pub(super) fn edit(call: &mut Call<'_>) -> Answered {
+    let place = Place::of(call)?;
+    need_to_manage(&place)?;
+    let request = form::body(call.body)?;
+    let fields = ChannelFields::read(&request, place.channel.kind)?;
+    if fields.overwrites.is_some() {
+        place.need(Permissions::MANAGE_ROLES)?;
+    }
+    let Some(guild) = call.hub.world.made_guild(place.guild_id) else {
+        return Err(Reply::not_found(10_003, "Unknown Channel"));
     };
-    let limit = parameter("limit").unwrap_or(50).clamp(1, 100) as usize;
-    let (before, after) = (parameter("before"), parameter("after"));
-    let mut messages: Vec<_> = hub
-        .world
-        .made_guild(guild_id)
-        .into_iter()
-        .flat_map(|guild| &guild.recent)
-        .filter(|message| message.channel_id.0 == id)
-        .filter(|message| before.is_none_or(|before| message.id.0 < before))
-        .filter(|message| after.is_none_or(|after| message.id.0 > after))
+    if let Some(Some(parent_id)) = fields.parent_id
+        && place.channel.parent_id != Some(Snowflake(parent_id))
+    {
+        check_parent(guild, place.channel.kind, parent_id)?;
+    }
+    let mut changed = Channel::clone(&place.channel);
+    fields.apply(&mut changed);
+    if changed.name != place.channel.name || changed.topic() != place.channel.topic() {
+        call.hub
+            .rest
+            .limits
+            .take_untold(LimitName::Rename, place.id(), call.now)
+            .map_err(Reply::limited)?;
+    }
+    put(call, changed);
+    let channel = Place::of(call)?.channel;
+    Ok(Reply::ok(json!(whole_channel(&channel))))
+}
+
+/// DELETE /channels/{channel.id}
+pub(super) fn delete(call: &mut Call<'_>) -> Answered {
+    let place = Place::of(call)?;
+    need_to_manage(&place)?;
+    let id = place.id();
+    call.hub.world.pass(1000);
+    let Some(guild) = call.hub.world.guild(place.guild_id) else {
+        return Err(Reply::not_found(10_003, "Unknown Channel"));
+    };
+    guild.channels.remove(&id);
+    guild.quiet_channels.remove(&id);
+    guild.drop_messages_of(id);
+    let children: Vec<Channel> = guild
+        .channels
+        .values()
+        .filter(|channel| channel.parent_id == Some(Snowflake(id)))
+        .map(|channel| Channel::clone(channel))
         .collect();
-    // Newest first; with `after` Discord takes the oldest ones that match.
-    messages.sort_unstable_by_key(|message| std::cmp::Reverse(message.id));
-    let skipped = if after.is_some() { messages.len().saturating_sub(limit) } else { 0 };
-    Reply::ok(
-        messages
-            .into_iter()
-            .skip(skipped)
-            .take(limit)
-            .map(|message| json!(message.as_ref()))
-            .collect(),
-    )
+    let channel = Arc::clone(&place.channel);
+    let is_thread = channel.is_thread();
+    let event =
+        if is_thread { Event::ThreadDelete(channel) } else { Event::ChannelDelete(channel) };
+    call.hub.tell(Happening::Told(event));
+    for child in children {
+        orphan(call, place.guild_id, child);
+    }
+    Ok(Reply::ok(json!(whole_channel(&place.channel))))
 }
 
-/// POST /channels/{id}/messages
-pub(super) fn post(hub: &mut Hub, channel_id: &str, body: &[u8]) -> Reply {
-    let Some((id, guild_id)) = find(hub, channel_id) else { return unknown_channel() };
-    let Ok(body) = serde_json::from_slice::<Value>(body) else {
-        return Reply::error(
-            StatusCode::BAD_REQUEST,
-            50_109,
-            "The request body contains invalid JSON.",
-        );
+/// A category's channels stay without it; a channel's threads go with it, of which nothing is told.
+fn orphan(call: &mut Call<'_>, guild_id: u64, mut child: Channel) {
+    if child.is_thread() {
+        if let Some(guild) = call.hub.world.guild(guild_id) {
+            guild.channels.remove(&child.id.0);
+            guild.drop_messages_of(child.id.0);
+        }
+        return;
+    }
+    child.parent_id = None;
+    put(call, child);
+}
+
+/// Replaces a channel and tells of it if it is another one now.
+fn put(call: &mut Call<'_>, channel: Channel) {
+    call.hub.world.pass(1000);
+    let Some(guild) = call.hub.world.guild(channel.guild_id.0) else { return };
+    let channel = Arc::new(channel);
+    let old = guild.channels.insert(channel.id.0, Arc::clone(&channel));
+    if old.as_ref() == Some(&channel) {
+        return;
+    }
+    let event = if channel.is_thread() {
+        Event::ThreadUpdate(channel)
+    } else {
+        Event::ChannelUpdate(channel)
     };
-    let content = body["content"].as_str().unwrap_or_default();
-    let embeds = body["embeds"].as_array().cloned().unwrap_or_default();
-    if content.is_empty() && embeds.is_empty() {
-        return Reply::error(StatusCode::BAD_REQUEST, 50_006, "Cannot send an empty message");
-    }
-    if content.chars().count() > MAX_CONTENT_CHARS {
-        return Reply::error(StatusCode::BAD_REQUEST, 50_035, "Invalid Form Body");
-    }
-    let bot_id = hub.world.bot_id();
-    let Some(bot) = hub.world.user(bot_id).map(Arc::clone) else { return unknown_channel() };
-    hub.world.pass(1000);
-    let mut message = messages::blank(&mut hub.world, Author::User(bot), id, Some(guild_id));
-    message.content = content.into();
-    message.embeds = embeds;
-    message.nonce = body["nonce"].as_str().map(Into::into);
-    message.member = hub.world.made_guild(guild_id).and_then(|guild| guild.member(bot_id).cloned());
-    let payload = json!(&message);
-    let event = messages::publish(&mut hub.world, message);
-    hub.tell(Happening::Told(event));
-    Reply::ok(payload)
+    call.hub.tell(Happening::Told(event));
 }
 
-fn unknown_channel() -> Reply {
-    Reply::error(StatusCode::NOT_FOUND, 10_003, "Unknown Channel")
+fn need_to_manage(place: &Place) -> Result<(), Reply> {
+    let needed = if place.channel.is_thread() {
+        Permissions::MANAGE_THREADS
+    } else {
+        Permissions::MANAGE_CHANNELS
+    };
+    need(place.granted, needed)
 }
 
-/// The channel's id and its guild's, if the bot can see it and the guild has been told of.
-fn find(hub: &Hub, channel_id: &str) -> Option<(u64, u64)> {
-    let id: u64 = channel_id.parse().ok()?;
-    let guild = hub
-        .world
-        .made_guilds()
-        .find(|guild| guild.is_reachable() && guild.channels.contains_key(&id))?;
-    Some((id, guild.id()))
+/// Refuses a parent that is no category, or one that is full.
+fn check_parent(guild: &GuildState, kind: u8, parent_id: u64) -> Result<(), Reply> {
+    let refuse = |code, message: &str| Err(form::wrong("parent_id", code, message));
+    match guild.channels.get(&parent_id) {
+        None => return refuse("CHANNEL_PARENT_INVALID", "Category does not exist"),
+        Some(parent) if parent.kind != CATEGORY => {
+            return refuse("CHANNEL_PARENT_INVALID_TYPE", "Not a category");
+        }
+        Some(_) if kind == CATEGORY => {
+            let message = "Categories cannot have subcategories";
+            return refuse("CHANNEL_PARENT_INVALID_TYPE", message);
+        }
+        Some(_) => {}
+    }
+    let held = guild
+        .channels
+        .values()
+        .filter(|channel| channel.parent_id == Some(Snowflake(parent_id)) && !channel.is_thread());
+    if held.count() >= MAX_IN_CATEGORY {
+        let message = format!("Maximum number of channels in category reached ({MAX_IN_CATEGORY})");
+        return refuse("CHANNEL_PARENT_MAX_CHANNELS", &message);
+    }
+    Ok(())
 }

@@ -1,22 +1,55 @@
+//! The REST side from the outside.
+
+mod channels;
+mod faults;
+mod limits;
+mod messages;
+mod permissions;
+mod pins;
+mod reading;
+
+use std::{collections::BTreeMap, time::Duration};
+
 use serde_json::{Value, json};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
 };
 
-use super::{
-    client::{ALL_INTENTS, Client},
-    small, start,
-};
-use crate::simulator::{Simulator, SimulatorConfig};
+use super::{small, start};
+use crate::simulator::{LimitsConfig, Simulator, SimulatorConfig};
 
+/// An answer as it came over the socket.
+#[derive(Debug)]
 struct Answer {
     status: u16,
-    head: String,
+    headers: BTreeMap<String, String>,
+    text: String,
     payload: Value,
 }
 
-async fn request(simulator: &Simulator, line: &str, token: &str, body: &str) -> Answer {
+impl Answer {
+    fn id(&self) -> String {
+        self.payload["id"].as_str().unwrap().to_owned()
+    }
+
+    fn code(&self) -> u64 {
+        self.payload["code"].as_u64().unwrap()
+    }
+
+    /// The code of the first error of a field of an invalid form.
+    fn field_error(&self, field: &str) -> &str {
+        assert_eq!((self.status, self.code()), (400, 50_035), "{}", self.text);
+        self.payload["errors"][field]["_errors"][0]["code"].as_str().unwrap_or("none")
+    }
+
+    fn seconds(&self, header: &str) -> f64 {
+        self.headers[header].parse().unwrap()
+    }
+}
+
+/// Sends a request on a connection of its own; `None` if it ends without an answer.
+async fn try_request(simulator: &Simulator, line: &str, token: &str, body: &str) -> Option<Answer> {
     let address = simulator.api_url().replace("http://", "");
     let mut stream = TcpStream::connect(&address).await.unwrap();
     let request = format!(
@@ -27,72 +60,81 @@ async fn request(simulator: &Simulator, line: &str, token: &str, body: &str) -> 
     stream.write_all(request.as_bytes()).await.unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).await.unwrap();
-    let (head, payload) = answer.split_once("\r\n\r\n").unwrap();
-    let status = head.split(' ').nth(1).unwrap().parse().unwrap();
-    Answer { status, head: head.to_owned(), payload: serde_json::from_str(payload).unwrap() }
+    let (head, text) = answer.split_once("\r\n\r\n")?;
+    let mut lines = head.lines();
+    let status = lines.next().unwrap().split(' ').nth(1).unwrap().parse().unwrap();
+    let headers = lines
+        .map(|line| line.split_once(": ").unwrap())
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .collect();
+    let payload = serde_json::from_str(text).unwrap_or(Value::Null);
+    Some(Answer { status, headers, text: text.to_owned(), payload })
 }
 
-#[tokio::test]
-async fn a_recording_says_who_the_bot_is() {
-    let file = tempfile::NamedTempFile::new().unwrap();
-    let ready = r#"{"t":"READY","s":1,"op":0,"d":{"user":{"id":"5","username":"recorded"}}}"#;
-    std::fs::write(file.path(), ready).unwrap();
-    let simulator = start(SimulatorConfig { replay: Some(file.path().to_owned()), ..small(0) });
-    let answer = request(&simulator, "GET /api/v10/users/@me", "Bot token", "").await;
-    assert_eq!(answer.payload, json!({ "id": "5", "username": "recorded" }));
+async fn request(simulator: &Simulator, line: &str, token: &str, body: &str) -> Answer {
+    try_request(simulator, line, token, body).await.expect("an answer")
 }
 
-#[tokio::test]
-async fn the_gateway_is_told_with_what_is_left_of_the_identifies() {
-    let simulator = start(SimulatorConfig { shards: 3, identify_limit: 7, ..small(1) });
-    Client::loaded(&simulator, [0, 1], ALL_INTENTS).await;
-    let answer = request(&simulator, "GET /api/v10/gateway/bot", "Bot token", "").await;
-    assert_eq!(answer.status, 200);
-    assert_eq!(answer.payload["url"], simulator.gateway_url());
-    assert_eq!(answer.payload["shards"], 3);
-    assert_eq!(answer.payload["session_start_limit"]["remaining"], 6);
-    assert!(answer.head.contains("x-ratelimit-bucket"), "{}", answer.head);
-    let parsed: twilight_model::gateway::connection_info::BotConnectionInfo =
-        serde_json::from_value(answer.payload).unwrap();
-    assert_eq!(parsed.session_start_limit.total, 7);
+/// A simulator with one empty guild, whose bot uses the API.
+struct Lab {
+    simulator: Simulator,
+    guild_id: u64,
 }
 
-#[tokio::test]
-async fn a_wrong_token_is_answered_with_discords_error() {
-    let simulator = start(SimulatorConfig { token: Some("right".to_owned()), ..small(1) });
-    let answer = request(&simulator, "GET /api/v10/users/@me", "Bot wrong", "").await;
-    assert_eq!(answer.status, 401);
-    assert_eq!(answer.payload, json!({ "message": "401: Unauthorized", "code": 0 }));
-    let answer = request(&simulator, "GET /api/v10/users/@me", "Bot right", "").await;
-    assert_eq!(answer.payload["id"], simulator.bot_id().to_string());
-}
+impl Lab {
+    /// Without rate limits.
+    fn new() -> Self {
+        Self::with(LimitsConfig { enforced: false, ..LimitsConfig::default() })
+    }
 
-#[tokio::test]
-async fn a_posted_message_is_dispatched_and_in_the_history() {
-    let simulator = start(small(1));
-    let mut client = Client::loaded(&simulator, [0, 1], ALL_INTENTS).await;
-    let guild_id = simulator.guild_ids()[0];
-    let channels =
-        request(&simulator, &format!("GET /api/guilds/{guild_id}/channels"), "Bot t", "")
+    fn with(limits: LimitsConfig) -> Self {
+        Self::of(SimulatorConfig { limits, real_clock: true, ..small(0) })
+    }
+
+    fn of(config: SimulatorConfig) -> Self {
+        let simulator = start(SimulatorConfig { empty_guilds: 1, ..config });
+        let guild_id = simulator.guild_ids()[0];
+        Self { simulator, guild_id }
+    }
+
+    /// Method and path without `/api/v10`.
+    async fn call(&self, line: &str, body: Value) -> Answer {
+        self.try_call(line, body).await.expect("an answer")
+    }
+
+    async fn try_call(&self, line: &str, body: Value) -> Option<Answer> {
+        let line = line.replace(" /", " /api/v10/");
+        let body = if body.is_null() { String::new() } else { body.to_string() };
+        try_request(&self.simulator, &line, "Bot token", &body).await
+    }
+
+    async fn create_channel(&self, body: Value) -> Answer {
+        self.call(&format!("POST /guilds/{}/channels", self.guild_id), body).await
+    }
+
+    /// A new text channel's id.
+    async fn channel(&self) -> String {
+        let answer = self.create_channel(json!({ "name": "table" })).await;
+        assert_eq!(answer.status, 201, "{}", answer.text);
+        answer.id()
+    }
+
+    async fn post(&self, channel: &str, content: &str) -> Answer {
+        self.call(&format!("POST /channels/{channel}/messages"), json!({ "content": content }))
             .await
-            .payload;
-    let text = channels.as_array().unwrap().iter().find(|channel| channel["type"] == 0).unwrap();
-    let path = format!("/api/v10/channels/{}/messages", text["id"].as_str().unwrap());
-    let posted = request(&simulator, &format!("POST {path}"), "Bot t", r#"{"content":"hi"}"#).await;
-    assert_eq!(posted.status, 200);
-    assert_eq!(client.until("MESSAGE_CREATE").await["d"], posted.payload);
-    let history = request(&simulator, &format!("GET {path}?limit=5"), "Bot t", "").await;
-    assert_eq!(history.payload, json!([posted.payload]));
+    }
+
+    /// Contents of a page of a channel, as they come.
+    async fn contents(&self, channel: &str, query: &str) -> Vec<String> {
+        let line = format!("GET /channels/{channel}/messages{query}");
+        let page = self.call(&line, Value::Null).await.payload;
+        let messages = page.as_array().unwrap().iter();
+        messages.map(|message| message["content"].as_str().unwrap().to_owned()).collect()
+    }
 }
 
-#[tokio::test]
-async fn unknown_things_are_not_found() {
-    let simulator = start(small(1));
-    let code = async |line: &str| {
-        let answer = request(&simulator, line, "Bot t", "").await;
-        (answer.status, answer.payload["code"].as_u64().unwrap())
-    };
-    assert_eq!(code("GET /api/v10/guilds/1").await, (404, 10_004));
-    assert_eq!(code("GET /api/v10/channels/1").await, (404, 10_003));
-    assert_eq!(code("GET /api/v10/nonsense").await, (404, 0));
+fn number(id: &str) -> u64 {
+    id.parse().unwrap()
 }
+
+const DAY: Duration = Duration::from_secs(86_400);

@@ -15,6 +15,8 @@ pub(super) struct MessageTold {
     pub(super) superseded: Vec<Arc<Message>>,
     /// Whether content, embeds, attachments, components and poll were ever told.
     pub(super) content_told: bool,
+    /// Whether MESSAGE_CREATE told of it: an update says nothing of `tts`, it has it false always.
+    pub(super) was_created: bool,
     pub(super) delete_cause: Option<&'static str>,
 }
 

@@ -242,6 +242,9 @@ fn message_row(guild_id: u64, id: u64, told: &MessageTold) -> TruthRow {
     let mut row = TruthRow::new();
     if let Some(message) = &told.current {
         row = version_row(message, columns::MESSAGES, told.content_told);
+        if !told.was_created {
+            row.remove("tts");
+        }
         let author_id = message.author.user_id();
         set(&mut row, "author_id", author_id);
         if let Author::Webhook { .. } = message.author {

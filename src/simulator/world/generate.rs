@@ -23,6 +23,9 @@ use crate::simulator::{
 /// Permission bits that exist: 0 to 52.
 const ALL_PERMISSIONS: u64 = (1 << 53) - 1;
 
+/// The permission that stands for all others.
+pub(crate) const ADMINISTRATOR: u64 = 1 << 3;
+
 /// Gives ids that are unique within a guild, from a moment on.
 struct Ids {
     time: Time,
@@ -81,7 +84,9 @@ pub(super) fn guild(plan: &Plan, index: usize) -> GuildState {
         presences,
         voice_states,
         recent: std::collections::VecDeque::new(),
+        history: super::History::default(),
         quiet_channels: std::collections::BTreeSet::new(),
+        is_quiet: false,
         in_outage: false,
         removed: false,
     }
@@ -122,6 +127,8 @@ fn roles(
     roles[0].name = "@everyone".into();
     roles[0].tags = None;
     roles[1].managed = true;
+    // The bot may do everything until it is told otherwise.
+    roles[1].permissions.0 |= ADMINISTRATOR;
     roles[1].tags = Some(RoleTags { bot_id: Some(Snowflake(bot_id)), premium_subscriber: None });
     roles
 }
