@@ -52,6 +52,8 @@ struct Window {
     own: u32,
     /// What others took, at the least.
     others: u32,
+    /// Own requests that were refused.
+    refused: u32,
     /// When `others` was last known exactly.
     measured_at: Option<Instant>,
 }
@@ -180,6 +182,7 @@ impl Bucket {
             return false;
         };
         window.remaining = 0;
+        window.refused += 1;
         window.ends_before = window.ends_before.max(until);
         sent_at >= self.limit_since && window.own + pending >= self.limit
     }
@@ -214,6 +217,7 @@ impl Bucket {
             late_from: now + reset_after.mul_f64(0.75),
             own: u32::from(counted),
             others: 0,
+            refused: 0,
             measured_at: None,
         };
         match relation(self.window.as_ref(), &seen) {
@@ -221,7 +225,7 @@ impl Bucket {
             Relation::Newer => {
                 if let Some(old) = self.window.replace(seen) {
                     let was_late = old.measured_at.is_some_and(|at| at >= old.late_from);
-                    self.others.settle(old.others, was_late);
+                    self.others.settle(old.taken_by_others(self.limit), was_late);
                 }
             }
             relation => {
@@ -250,6 +254,16 @@ impl Bucket {
 }
 
 impl Window {
+    /// What others took or would have taken. How much they would is unknown when the bucket was spent
+    /// too early: half of it is a guess, which leaves two requests to find out better.
+    fn taken_by_others(&self, limit: u32) -> u32 {
+        if self.refused == 0 {
+            return self.others;
+        }
+        let half = limit.div_ceil(2).min(limit.saturating_sub(2));
+        half.max(self.others + self.refused)
+    }
+
     fn merge(&mut self, seen: &Self, is_unclear: bool) {
         self.remaining = self.remaining.min(seen.remaining);
         self.own += seen.own;
