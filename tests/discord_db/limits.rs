@@ -34,7 +34,13 @@ async fn a_commit_never_runs_into_a_limit() {
     let expected: Vec<_> = (0..30).map(|record| vec![record.to_string()]).collect();
     assert!(read(&db, "shop").await.values().all(|records| *records == expected));
     let stats = guild.simulator.stats();
-    assert!(stats.rest_429.is_empty(), "{:?} {:?} {:?}", stats.rest_429, stats.rest_429_by_route, stats.rest_by_route);
+    assert!(
+        stats.rest_429.is_empty(),
+        "{:?} {:?} {:?}",
+        stats.rest_429,
+        stats.rest_429_by_route,
+        stats.rest_by_route
+    );
 }
 
 #[actix::test]
