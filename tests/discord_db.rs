@@ -9,7 +9,7 @@ use std::{collections::BTreeMap, path::Path, time::Duration};
 use dsqlstate::{
     config::Secret,
     discord_db::{DiscordDb, DiscordDbOptions, JournalPlace, rest::RestOptions},
-    simulator::{Simulator, SimulatorConfig},
+    simulator::{LimitsConfig, Simulator, SimulatorConfig},
 };
 
 use crate::support::engine::TOKEN;
@@ -38,9 +38,9 @@ impl Guild {
         Self { simulator, id }
     }
 
-    /// Without limits.
+    /// With limits that delay nothing for long.
     fn new() -> Self {
-        Self::with(|config| config.limits.enforced = false)
+        Self::with(|config| config.limits = LimitsConfig::scaled(0.01))
     }
 
     async fn connect(&self, journal: JournalPlace) -> DiscordDb {

@@ -4,7 +4,7 @@
 //! recognise as a repetition, and *done* when its end is known. After a crash a sent action is looked
 //! for at Discord before it is sent again.
 //!
-//! **Invariant:** [`Journal::append`] returns after its notes survive a crash of the process and of
+//! **Invariant:** an append returns after its notes survive a crash of the process and of
 //! the machine, and notes are never reordered.
 
 mod file;

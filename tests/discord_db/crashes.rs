@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use dsqlstate::{discord_db::DiscordDb, simulator::RestFault};
+use dsqlstate::{
+    discord_db::DiscordDb,
+    simulator::{LimitsConfig, RestFault},
+};
 
 use super::{Guild, read};
 
@@ -51,7 +54,7 @@ async fn a_commit_that_is_cut_off_many_times_is_done_once() {
 #[actix::test]
 async fn a_record_is_found_again_when_discord_has_forgotten_its_nonce() {
     let guild = Guild::with(|config| {
-        config.limits.enforced = false;
+        config.limits = LimitsConfig::scaled(0.01);
         config.nonce_window = Duration::ZERO;
     });
     let dir = tempfile::tempdir().unwrap();
