@@ -59,7 +59,7 @@ impl Shop {
         self.connect(ReadFrom::Rest).await
     }
 
-    async fn from_mirror(&self) -> DiscordDb {
+    async fn over_mirror(&self) -> DiscordDb {
         self.connect(ReadFrom::Auto(Arc::new(database::target(&self.lab.url)))).await
     }
 
@@ -186,7 +186,7 @@ async fn a_served_guild_is_read_without_requests_and_with_ones_own_writes() {
     let shop = Shop::new().await;
     let (engine, service) = shop.open().await;
     shop.until("select bool_or(complete) as v from discorddb.tables_state", json!(true)).await;
-    let db = shop.from_mirror().await;
+    let db = shop.over_mirror().await;
     let table = orders(&db).await;
     let first = table.create_record(&["tea", "1"]).await.unwrap();
     table.create_record(&["milk", "2"]).await.unwrap();
@@ -227,7 +227,7 @@ async fn what_was_written_before_tracking_began_is_read_once_and_until_then_over
     let contents: Vec<_> = contents.iter().map(String::as_str).collect();
     shop.lab.simulator.insert_messages(channel_id, &contents, Duration::ZERO, true);
     let engine = shop.lab.loaded().await;
-    let auto = shop.from_mirror().await;
+    let auto = shop.over_mirror().await;
     let records = orders(&auto).await.records().await.unwrap();
     assert_eq!((records.len(), records.source), (250, Source::Rest));
     let target = Arc::new(database::target(&shop.lab.url));

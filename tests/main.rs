@@ -6,6 +6,7 @@
 mod command_line;
 mod conformance;
 mod differential;
+mod discord_db;
 mod discord_db_mirror;
 mod discord_db_service;
 mod docs;

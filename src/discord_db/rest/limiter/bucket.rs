@@ -15,6 +15,9 @@ use super::{RateHeaders, Ticket, Verdict, others::Others};
 /// Replies of one window are taken for one when their `X-RateLimit-Reset` differs by no more.
 const SAME_RESET: Duration = Duration::from_millis(250);
 
+/// Replies tell times in whole milliseconds, rounded up; a fast reply takes less than that.
+const ROUNDING: Duration = Duration::from_millis(1);
+
 /// How long a request that was given up may still be on its way to Discord.
 const STRAGGLER: Duration = Duration::from_secs(2);
 
@@ -211,7 +214,7 @@ impl Bucket {
         };
         let seen = Window {
             remaining: remaining.min(limit.max(1)),
-            ends_after: sent_at + reset_after,
+            ends_after: before(sent_at + reset_after, ROUNDING),
             ends_before: now + reset_after,
             reset: headers.reset,
             late_from: now + reset_after.mul_f64(0.75),
@@ -276,6 +279,11 @@ impl Window {
             self.ends_after = self.ends_after.max(seen.ends_after);
         }
     }
+}
+
+/// The clock may have begun later than that.
+fn before(at: Instant, time: Duration) -> Instant {
+    at.checked_sub(time).unwrap_or(at)
 }
 
 fn relation(newest: Option<&Window>, seen: &Window) -> Relation {

@@ -272,6 +272,32 @@ fn an_empty_bucket_waits_for_its_window_to_end() {
 }
 
 #[test]
+fn replies_that_are_quicker_than_their_times_are_exact_tell_of_one_window() {
+    let mut bench = Bench::new();
+    let micros = Duration::from_micros;
+    // The window ends after 500.05 ms; each reply takes 0.1 ms and rounds what is left of it up.
+    let (began, ends) = (bench.now, bench.now + micros(500_050));
+    for (remaining, sent) in [(4, 0), (3, 900), (2, 1100), (1, 1900), (0, 2100)] {
+        bench.now = began + micros(sent);
+        let ticket = bench.enqueue(MESSAGE, None);
+        assert!(bench.is_granted(ticket));
+        let left = ends - bench.now;
+        bench.now += micros(100);
+        let rounded_up = Duration::from_millis(left.as_micros().div_ceil(1000) as u64);
+        bench.reply(ticket, &told(remaining, 5, rounded_up));
+    }
+    let next = bench.enqueue(MESSAGE, None);
+    let waits = bench.waits(next).expect("the window is spent");
+    assert!(bench.now + waits >= ends, "{waits:?}");
+    bench.now += waits;
+    let others = bench.enqueue(MESSAGE, None);
+    assert!(bench.is_granted(next));
+    bench.reply(next, &told(4, 5, SECOND));
+    // Nobody else was seen, so nothing is left for others.
+    assert!(bench.is_granted(others));
+}
+
+#[test]
 fn a_late_reply_of_an_older_window_changes_nothing() {
     let named = |mut reply: RateReply, reset| {
         reply.headers.reset = Some(Duration::from_secs(reset));
