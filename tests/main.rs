@@ -8,6 +8,7 @@ mod conformance;
 mod differential;
 mod discord_db;
 mod discord_db_mirror;
+mod discord_db_service;
 mod docs;
 mod embed;
 mod engine;

@@ -40,6 +40,13 @@ pub enum Note {
         /// What to do.
         action: QueueAction,
     },
+    /// An action does what was asked for through a view.
+    Requested {
+        /// The action, which was just queued.
+        id: ActionId,
+        /// The row of `discorddb.requests`.
+        request_id: i64,
+    },
     /// A creation is about to be sent.
     Sent {
         /// The action.
@@ -78,6 +85,7 @@ impl Note {
     pub fn id(&self) -> ActionId {
         match self {
             Self::Queued { id, .. }
+            | Self::Requested { id, .. }
             | Self::Sent { id, .. }
             | Self::ChannelMade { id, .. }
             | Self::DefinitionWritten { id, .. }

@@ -38,6 +38,7 @@ use super::{
     action::{ActionId, ActionResult, JournalIdentity, Outcome, QueueAction, Target},
     discord::{Reply, Request, UnixMs},
     journal::{Note, Recovered, Unfinished},
+    mirror::Written,
 };
 
 /// What a queue needs to know from the start.
@@ -107,6 +108,7 @@ pub struct CommitQueue {
     halted: Option<DiscordDbError>,
     notes: Vec<Note>,
     ended: Vec<(ActionId, ActionResult)>,
+    written: Vec<Written>,
 }
 
 impl CommitQueue {
@@ -134,6 +136,7 @@ impl CommitQueue {
             halted: None,
             notes: Vec::new(),
             ended: Vec::new(),
+            written: Vec::new(),
         };
         for (id, unfinished) in recovered.unfinished {
             queue.admit(id, unfinished);
@@ -175,6 +178,11 @@ impl CommitQueue {
             values[place] = value;
         }
         self.stage(QueueAction::UpdateRecord { table, record, values })
+    }
+
+    /// An action that was just staged does what a row of `discorddb.requests` asks for.
+    pub fn requested(&mut self, id: ActionId, request_id: i64) {
+        self.notes.push(Note::Requested { id, request_id });
     }
 
     /// Somebody saw a message in a channel. Knowing the newest one, a message whose answer was lost is
@@ -272,6 +280,11 @@ impl CommitQueue {
     /// The notes made since the last call, to be written before anything else is sent.
     pub fn take_notes(&mut self) -> Vec<Note> {
         std::mem::take(&mut self.notes)
+    }
+
+    /// What Discord has confirmed since this was last asked for.
+    pub fn take_written(&mut self) -> Vec<Written> {
+        std::mem::take(&mut self.written)
     }
 
     /// The actions that have ended since the last call.

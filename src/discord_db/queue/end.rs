@@ -8,6 +8,7 @@ use crate::{
     discord_db::{
         action::{ActionId, ActionResult, Outcome, QueueAction, Target},
         journal::{Note, Unfinished},
+        mirror::Written,
     },
     error::OneLine,
 };
@@ -25,6 +26,9 @@ impl CommitQueue {
         );
         let error = result.as_ref().err().map(|error| OneLine(error).to_string());
         self.notes.push(Note::Done { id, made: made.filter(|_| is_made), error });
+        if let Ok(outcome) = &result {
+            self.written.extend(Written::by(&action, outcome));
+        }
         self.staged.remove(&id);
         self.guild.ended(id);
         self.known.ended(id, &action);
