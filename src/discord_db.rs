@@ -22,6 +22,7 @@ pub mod queue_actor;
 pub mod read;
 pub mod record;
 pub mod rest;
+pub mod service;
 pub mod table;
 #[cfg(test)]
 mod tests;
@@ -32,9 +33,10 @@ use actix::{Actor, Addr, Handler, Message};
 
 use self::{
     action::{ActionId, QueueAction, Target},
-    discord::{Discord, Guild, Reply, Request},
+    discord::{Channel, Discord, Guild, Reply, Request},
     handle::Ending,
     journal::{FileJournal, Journal, PostgresJournal},
+    mirror::MirrorLink,
     over_rest::OverRest,
     queue::{CommitQueue, QueueOptions, Queued},
     queue_actor::{
@@ -46,6 +48,7 @@ pub use self::{
     database::Database,
     error::DiscordDbError,
     handle::Pending,
+    mirror::ReadFrom,
     queue_actor::{CommitReport, Durability},
     read::Records,
     record::Record,
@@ -76,6 +79,11 @@ pub struct DiscordDbOptions {
     pub rest: RestOptions,
     /// Where queued writes are kept.
     pub journal: JournalPlace,
+    /// Tells the journals of one guild in one database apart: each process that writes to the guild at one
+    /// time needs its own.
+    pub journal_name: String,
+    /// Where reads are answered.
+    pub read_from: ReadFrom,
     /// When queueing an action is done.
     pub durability: Durability,
     /// How long Discord may be unreachable before a commit fails; its actions stay queued.
@@ -90,6 +98,8 @@ impl DiscordDbOptions {
             guild_id,
             rest: RestOptions { token, ..RestOptions::default() },
             journal,
+            journal_name: "main".into(),
+            read_from: ReadFrom::default(),
             durability: Durability::default(),
             patience: PATIENCE,
         }
@@ -108,6 +118,7 @@ struct Shared {
     guild_id: u64,
     discord: Arc<dyn Discord>,
     queue: Addr<CommitQueueActor>,
+    mirror: Option<Arc<MirrorLink>>,
 }
 
 impl DiscordDb {
@@ -131,13 +142,23 @@ impl DiscordDb {
         discord: Arc<dyn Discord>,
         options: DiscordDbOptions,
     ) -> Result<Self, DiscordDbError> {
-        let DiscordDbOptions { guild_id, rest, journal, durability, patience } = options;
-        let journal = open_journal(journal, guild_id).await?;
+        let DiscordDbOptions {
+            guild_id,
+            rest,
+            journal,
+            journal_name,
+            read_from,
+            durability,
+            patience,
+        } = options;
+        let journal = open_journal(journal, guild_id, &journal_name).await?;
         let bot_id = discord.perform(Request::CurrentUser).await?.user()?.id;
         let patience_ms = u64::try_from(patience.as_millis()).unwrap_or(u64::MAX);
         let queue = QueueOptions { guild_id, bot_id, patience_ms };
-        let queue = CommitQueueActor::new(queue, Arc::clone(&discord), journal).start();
-        let shared = Shared { token: rest.token, guild_id, discord, queue };
+        let mirror = MirrorLink::new(guild_id, read_from).map(Arc::new);
+        let queue = CommitQueueActor::new(queue, Arc::clone(&discord), journal, mirror.clone());
+        let queue = queue.start();
+        let shared = Shared { token: rest.token, guild_id, discord, queue, mirror };
         Ok(Self { shared: shared.into(), durability })
     }
 
@@ -242,6 +263,30 @@ impl DiscordDb {
         let _ = self.send(Close).await;
     }
 
+    fn mirror(&self) -> Option<&MirrorLink> {
+        self.shared.mirror.as_deref()
+    }
+
+    /// The channels of the guild.
+    async fn channels(&self) -> Result<Vec<Channel>, DiscordDbError> {
+        if let Some(mirror) = self.mirror()
+            && let Some(channels) = mirror.channels().await?
+        {
+            return Ok(channels);
+        }
+        self.perform(Request::ListChannels).await?.channels()
+    }
+
+    /// The pinned messages of a channel.
+    async fn pins(&self, channel_id: u64) -> Result<Vec<discord::Message>, DiscordDbError> {
+        if let Some(mirror) = self.mirror()
+            && let Some(pins) = mirror.pins(channel_id).await?
+        {
+            return Ok(pins);
+        }
+        self.perform(Request::Pins { channel_id }).await?.messages()
+    }
+
     async fn perform(&self, request: Request) -> Result<Reply, DiscordDbError> {
         self.shared.discord.perform(request).await
     }
@@ -273,10 +318,14 @@ impl DiscordDb {
     }
 }
 
-async fn open_journal(place: JournalPlace, guild_id: u64) -> Result<Journal, DiscordDbError> {
+async fn open_journal(
+    place: JournalPlace,
+    guild_id: u64,
+    name: &str,
+) -> Result<Journal, DiscordDbError> {
     match place {
         JournalPlace::Postgres(target) => {
-            Ok(Journal::Postgres(PostgresJournal::open(target, guild_id).await?.into()))
+            Ok(Journal::Postgres(PostgresJournal::open(target, guild_id, name).await?.into()))
         }
         JournalPlace::File(path) => {
             let opened = tokio::task::spawn_blocking(move || FileJournal::open(&path, guild_id));

@@ -35,6 +35,22 @@
 //! - The **engine** ([`engine`]) alone knows the topology. It starts the writers before the shards, rebuilds
 //!   what panics, and stops in the other order.
 //!
+//! # DiscordDB
+//!
+//! ```text
+//!  DiscordDb, Table, Record ──► commit queue ──► limiter ──► Discord's REST API ──► channels, messages
+//!      ▲  reads                 (actor)  │                                              │ gateway
+//!      │                                 ▼                                              ▼
+//!      └── mirror ◄── PostgreSQL ◄── journal          views discorddb."db.table" ◄── the flow above
+//!                         ▲                                │ insert, update, delete
+//!                         └──────── service ◄── requests ◄─┘
+//! ```
+//!
+//! [`discord_db`] uses a guild as a small database. Its **commit queue** keeps the order of each table, writes
+//! every action to a journal before Discord hears of it, and spends the rate limits without running into
+//! them. Where the engine tracks the same guild, the tables of the flow above are its **mirror**: reads and SQL
+//! views come from there, and the **service** does what is asked for through the views.
+//!
 //! # What holds everywhere
 //!
 //! 1. **Committed is the only progress.** A partition's sequence is written in the transaction that applied
@@ -52,9 +68,10 @@
 //! 8. **Secrets have a type** ([`config::Secret`]) that does not show them.
 //!
 //! Rules are plain synchronous types that get the time as an argument. Actors and IO are thin shells around
-//! them: actix is used by [`engine`], the actors and what they are sent; PostgreSQL is spoken to in [`store`] and
-//! [`verify`] alone. Imports go down only:
-//! `cli → engine → gateway → writer → {event, store} → table → {id, config}`. [`simulator`] uses none of it,
+//! them: actix is used by [`engine`], the actors and what they are sent; PostgreSQL is spoken to in [`store`],
+//! [`verify`], and [`discord_db`]'s journal and mirror alone. Imports go down only:
+//! `cli → engine → gateway → writer → {event, store} → table → {id, config}`; [`discord_db`] stands beside the
+//! engine and uses [`store`] alone. [`simulator`] uses none of it,
 //! so that the two can disagree.
 //!
 //! # Reading order

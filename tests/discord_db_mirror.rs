@@ -1,7 +1,6 @@
 //! DiscordDB in PostgreSQL: events of a tracked guild go in, databases, tables and records come out.
 
 mod backfill;
-mod command;
 mod decoding;
 mod filters;
 mod reads;

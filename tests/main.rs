@@ -6,8 +6,10 @@
 mod command_line;
 mod conformance;
 mod differential;
+mod discord_db;
 mod discord_db_example;
 mod discord_db_mirror;
+mod discord_db_service;
 mod docs;
 mod embed;
 mod engine;

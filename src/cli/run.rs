@@ -6,6 +6,7 @@ use actix::System;
 use dsqlstate::{
     config::Config,
     database::Database,
+    discord_db::service::{Service, ServiceOptions},
     embedded::ServerExit,
     engine::{Engine, EngineOptions, StartError},
     http::{HttpListener, install_recorder},
@@ -61,6 +62,13 @@ async fn serve(config: &Config, database: &Database) -> Result<(), CliError> {
             listener.address()
         );
     }
+    let services = match serve_guilds(config, database) {
+        Ok(services) => services,
+        Err(error) => {
+            engine.stop(STOP_DEADLINE).await;
+            return Err(error);
+        }
+    };
     let mut server_exit = database.server().map(dsqlstate::embedded::Embedded::exits);
     let end = tokio::select! {
         signal = signals.next() => End::Signal(signal),
@@ -70,6 +78,10 @@ async fn serve(config: &Config, database: &Database) -> Result<(), CliError> {
     if let End::Signal(signal) = &end {
         tracing::info!("{signal}: stopping");
     }
+    // Their journals keep what is not done.
+    for service in services {
+        service.stop().await;
+    }
     engine.stop(STOP_DEADLINE).await;
     if let Some(listener) = listener {
         listener.stop().await;
@@ -78,6 +90,16 @@ async fn serve(config: &Config, database: &Database) -> Result<(), CliError> {
         End::Signal(_) => Ok(()),
         End::Failure(error) => Err(CliError::Failed(error)),
     }
+}
+
+/// The guilds that are used as databases.
+fn serve_guilds(config: &Config, database: &Database) -> Result<Vec<Service>, CliError> {
+    if config.discord_db.guilds.is_empty() {
+        return Ok(Vec::new());
+    }
+    let options =
+        ServiceOptions::from_config(config, database.target()).map_err(CliError::failed)?;
+    Ok(options.into_iter().map(Service::start).collect())
 }
 
 /// A wrong configuration is exit code 2, whoever finds it.

@@ -10,7 +10,7 @@ use super::{
     DiscordDb, DiscordDbError,
     action::{Outcome, QueueAction, Target},
     codec,
-    discord::{Channel, ChannelKind, Request, created_at_ms},
+    discord::{Channel, ChannelKind, created_at_ms},
     handle::{Made, Pending, Subject},
     name,
     record::iso_8601,
@@ -116,7 +116,7 @@ impl Database {
     }
 
     async fn channels(&self) -> Result<Vec<Channel>, DiscordDbError> {
-        let mut channels = self.db.perform(Request::ListChannels).await?.channels()?;
+        let mut channels = self.db.channels().await?;
         channels.retain(|channel| {
             channel.kind == ChannelKind::Text && channel.parent_id == Some(self.category.id)
         });
@@ -126,11 +126,10 @@ impl Database {
 
     /// The table in a channel, if there is one. Of several definitions the oldest counts.
     async fn as_table(&self, channel: Channel) -> Result<Option<Table>, DiscordDbError> {
-        let pins = self.db.perform(Request::Pins { channel_id: channel.id }).await;
-        let mut pins = match pins {
+        let mut pins = match self.db.pins(channel.id).await {
             // Deleted since the channels were listed.
             Err(DiscordDbError::NotFound { .. }) => return Ok(None),
-            pins => pins?.messages()?,
+            pins => pins?,
         };
         pins.sort_by_key(|message| message.id);
         let definition = pins.iter().find_map(|pin| codec::decode_definition(&pin.content));
@@ -241,7 +240,7 @@ fn check_fields(fields: &[String]) -> Result<(), DiscordDbError> {
 
 /// The categories of a guild, the oldest first.
 pub(super) async fn all(db: &DiscordDb) -> Result<Vec<Database>, DiscordDbError> {
-    let mut channels = db.perform(Request::ListChannels).await?.channels()?;
+    let mut channels = db.channels().await?;
     channels.retain(|channel| channel.kind == ChannelKind::Category);
     channels.sort_by_key(|channel| channel.id);
     Ok(channels.into_iter().map(|category| Database::new(db.clone(), category.into())).collect())

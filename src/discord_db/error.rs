@@ -196,6 +196,15 @@ pub enum DiscordDbError {
         /// Why it failed.
         source: Arc<dyn StdError + Send + Sync>,
     },
+    /// The mirror does not hold all that was asked for.
+    #[error(
+        "the mirror does not hold {what} completely: let `dsqlstate run` serve the guild ([discord_db] \
+         guilds in the config) until it has read it, or read over REST"
+    )]
+    Incomplete {
+        /// E.g. `table orders`.
+        what: String,
+    },
     /// The commit queue has ended.
     #[error("the commit queue has stopped: what is journalled is done at the next start")]
     Stopped,

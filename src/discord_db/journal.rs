@@ -4,7 +4,7 @@
 //! recognise as a repetition, and *done* when its end is known. After a crash a sent action is looked
 //! for at Discord before it is sent again.
 //!
-//! **Invariant:** [`Journal::append`] returns after its notes survive a crash of the process and of
+//! **Invariant:** an append returns after its notes survive a crash of the process and of
 //! the machine, and notes are never reordered.
 
 mod file;
@@ -39,6 +39,13 @@ pub enum Note {
         id: ActionId,
         /// What to do.
         action: QueueAction,
+    },
+    /// An action does what was asked for through a view.
+    Requested {
+        /// The action, which was just queued.
+        id: ActionId,
+        /// The row of `discorddb.requests`.
+        request_id: i64,
     },
     /// A creation is about to be sent.
     Sent {
@@ -78,6 +85,7 @@ impl Note {
     pub fn id(&self) -> ActionId {
         match self {
             Self::Queued { id, .. }
+            | Self::Requested { id, .. }
             | Self::Sent { id, .. }
             | Self::ChannelMade { id, .. }
             | Self::DefinitionWritten { id, .. }

@@ -27,16 +27,26 @@
 //! [`codec::decode_record`]: super::codec::decode_record
 
 pub mod backfill;
+mod link;
 mod records;
 pub mod requests;
 mod wait;
 
 use std::sync::Arc;
 
+use serde::de::DeserializeOwned;
 use tokio_postgres::{Client, Row, types::ToSql};
 
-pub use self::{records::MirrorRecord, wait::Written};
-use super::{codec, error::DiscordDbError};
+pub use self::{
+    link::{MirrorLink, ReadFrom},
+    records::{Columns, MirrorRecord},
+    wait::Written,
+};
+use super::{
+    codec,
+    discord::{Channel, Message},
+    error::DiscordDbError,
+};
 use crate::store::PostgresError;
 
 /// Where records were read.
@@ -88,15 +98,15 @@ impl MirrorTable {
 
 /// The mirror of one guild. A lost connection does not come back: then make a new one.
 pub struct Mirror {
-    client: Client,
+    client: Arc<Client>,
     guild_id: u64,
 }
 
 impl Mirror {
     /// The mirror of a guild in a database that has the schema.
     #[must_use]
-    pub fn new(client: Client, guild_id: u64) -> Self {
-        Self { client, guild_id }
+    pub fn new(client: impl Into<Arc<Client>>, guild_id: u64) -> Self {
+        Self { client: client.into(), guild_id }
     }
 
     /// The categories, in the order in which they were made.
@@ -134,6 +144,93 @@ impl Mirror {
         Ok(rows.iter().map(table).collect())
     }
 
+    /// Whether the gateway's events of the guild are being committed: a process serves it
+    /// ([`service`](super::service)), and its session tells the guild's messages.
+    ///
+    /// # Errors
+    /// [`DiscordDbError::Mirror`].
+    pub async fn is_served(&self) -> Result<bool, DiscordDbError> {
+        let sql = "select discorddb.is_served($1) and s.session_id is not null from discorddb.session_of($1) s";
+        let rows = self.query("see whether the guild is served", sql, &[&self.guild()]).await?;
+        Ok(rows.first().is_some_and(|row| row.get::<_, Option<bool>>(0) == Some(true)))
+    }
+
+    /// The gateway session that tells the guild's messages, if there is one.
+    ///
+    /// # Errors
+    /// [`DiscordDbError::Mirror`].
+    pub async fn session(&self) -> Result<Option<String>, DiscordDbError> {
+        let sql = "select session_id from discorddb.session_of($1)";
+        let rows = self.query("look for the gateway session", sql, &[&self.guild()]).await?;
+        Ok(rows.first().and_then(|row| row.get(0)))
+    }
+
+    /// Whether every message of a channel is in the mirror, up to the last event that was committed.
+    ///
+    /// # Errors
+    /// [`DiscordDbError::Mirror`].
+    pub async fn is_complete(&self, channel_id: u64) -> Result<bool, DiscordDbError> {
+        let sql = "select coalesce(complete, false) from discorddb.tables_state \
+                    where guild_id = $1 and channel_id = $2";
+        let params: [&(dyn ToSql + Sync); 2] = [&self.guild(), &channel_id.cast_signed()];
+        let rows = self.query("see how far a backfill is", sql, &params).await?;
+        Ok(rows.first().is_some_and(|row| row.get(0)))
+    }
+
+    /// The categories and text channels, as far as DiscordDB looks at them.
+    ///
+    /// # Errors
+    /// [`DiscordDbError::Mirror`].
+    pub async fn channels(&self) -> Result<Vec<Channel>, DiscordDbError> {
+        const DOING: &str = "read the channels";
+        let sql = "select json_build_object('id', id::text, 'type', type, 'guild_id', guild_id::text, 'name', name, \
+                          'parent_id', parent_id::text, 'topic', topic, 'position', \"position\", \
+                          'last_message_id', last_message_id::text)::text \
+                     from discord.channels \
+                    where guild_id = $1 and type in (0, 4) and deleted_at is null and name is not null \
+                    order by id";
+        let rows = self.query(DOING, sql, &[&self.guild()]).await?;
+        rows.iter().map(|row| object(DOING, row)).collect()
+    }
+
+    /// The pinned messages of a channel, the oldest first.
+    ///
+    /// # Errors
+    /// [`DiscordDbError::Mirror`].
+    pub async fn pins(&self, channel_id: u64) -> Result<Vec<Message>, DiscordDbError> {
+        self.messages("read the pins of a channel", channel_id, "pinned").await
+    }
+
+    /// A message of a channel, if it is there.
+    ///
+    /// # Errors
+    /// [`DiscordDbError::Mirror`].
+    pub async fn message(
+        &self,
+        channel_id: u64,
+        message_id: u64,
+    ) -> Result<Option<Message>, DiscordDbError> {
+        let condition = format!("id = {}", message_id.cast_signed());
+        let messages = self.messages("read a message", channel_id, &condition).await?;
+        Ok(messages.into_iter().next())
+    }
+
+    /// `condition` is SQL.
+    async fn messages(
+        &self,
+        doing: &str,
+        channel_id: u64,
+        condition: &str,
+    ) -> Result<Vec<Message>, DiscordDbError> {
+        let sql = format!(
+            "select {MESSAGE} from discord.messages m \
+              where guild_id = $1 and channel_id = $2 and deleted_at is null and {condition} order by id"
+        );
+        let params: [&(dyn ToSql + Sync); 2] = [&self.guild(), &channel_id.cast_signed()];
+        let rows = self.query(doing, &sql, &params).await?;
+        rows.iter().map(|row| object(doing, row)).collect()
+    }
+
     /// Makes the views what the guild's channels and definitions say, and returns how many changed. Cheap
     /// when nothing did; to be called after such changes were committed.
     ///
@@ -143,6 +240,12 @@ impl Mirror {
         let sql = "select discorddb.refresh($1)";
         let rows = self.query("refresh the views", sql, &[&self.guild()]).await?;
         Ok(rows.first().map_or(0, |row| row.get::<_, i32>(0).unsigned_abs()))
+    }
+
+    /// Whether the connection is lost.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.client.is_closed()
     }
 
     fn guild(&self) -> i64 {
@@ -157,6 +260,19 @@ impl Mirror {
     ) -> Result<Vec<Row>, DiscordDbError> {
         self.client.query(sql, params).await.map_err(failed(doing))
     }
+}
+
+/// A message of `discord.messages m` as Discord's REST API tells it, as far as DiscordDB looks at it.
+const MESSAGE: &str = "json_build_object('id', m.id::text, 'channel_id', m.channel_id::text, 'type', m.type, \
+    'author', coalesce(m.author, jsonb_build_object('id', m.author_id::text)), 'content', coalesce(m.content, ''), \
+    'timestamp', m.\"timestamp\", 'edited_timestamp', m.edited_timestamp, 'pinned', coalesce(m.pinned, false))::text";
+
+/// A JSON object in the first column.
+fn object<T: DeserializeOwned>(doing: &str, row: &Row) -> Result<T, DiscordDbError> {
+    serde_json::from_str(row.get(0)).map_err(|error| DiscordDbError::Mirror {
+        doing: doing.to_owned(),
+        source: Arc::new(error),
+    })
 }
 
 /// What PostgreSQL says, without anything from rows.

@@ -9,7 +9,9 @@
 //! **Invariant:** everything that must survive a crash is in a [`Note`] before the request that depends on
 //! it is given out; whoever drives the queue writes the notes first.
 
+mod check;
 mod drop_database;
+mod end;
 mod failure;
 mod guild;
 mod job;
@@ -34,10 +36,9 @@ use self::{
 use super::{
     DiscordDbError,
     action::{ActionId, ActionResult, JournalIdentity, Outcome, QueueAction, Target},
-    codec,
     discord::{Reply, Request, UnixMs},
     journal::{Note, Recovered, Unfinished},
-    name,
+    mirror::Written,
 };
 
 /// What a queue needs to know from the start.
@@ -107,6 +108,7 @@ pub struct CommitQueue {
     halted: Option<DiscordDbError>,
     notes: Vec<Note>,
     ended: Vec<(ActionId, ActionResult)>,
+    written: Vec<Written>,
 }
 
 impl CommitQueue {
@@ -134,6 +136,7 @@ impl CommitQueue {
             halted: None,
             notes: Vec::new(),
             ended: Vec::new(),
+            written: Vec::new(),
         };
         for (id, unfinished) in recovered.unfinished {
             queue.admit(id, unfinished);
@@ -175,6 +178,11 @@ impl CommitQueue {
             values[place] = value;
         }
         self.stage(QueueAction::UpdateRecord { table, record, values })
+    }
+
+    /// An action that was just staged does what a row of `discorddb.requests` asks for.
+    pub fn requested(&mut self, id: ActionId, request_id: i64) {
+        self.notes.push(Note::Requested { id, request_id });
     }
 
     /// Somebody saw a message in a channel. Knowing the newest one, a message whose answer was lost is
@@ -274,6 +282,11 @@ impl CommitQueue {
         std::mem::take(&mut self.notes)
     }
 
+    /// What Discord has confirmed since this was last asked for.
+    pub fn take_written(&mut self) -> Vec<Written> {
+        std::mem::take(&mut self.written)
+    }
+
     /// The actions that have ended since the last call.
     pub fn take_ended(&mut self) -> Vec<(ActionId, ActionResult)> {
         std::mem::take(&mut self.ended)
@@ -366,80 +379,6 @@ impl CommitQueue {
         }
     }
 
-    /// An action has ended, and with it what cannot be done without it.
-    fn end(&mut self, id: ActionId, result: ActionResult) {
-        let Some(Unfinished { action, .. }) = self.actions.remove(&id) else { return };
-        let made = result.as_ref().ok().and_then(Outcome::id);
-        let is_made = matches!(
-            action,
-            QueueAction::CreateDatabase { .. }
-                | QueueAction::CreateTable { .. }
-                | QueueAction::CreateRecord { .. }
-        );
-        let error = result.as_ref().err().map(|error| crate::error::OneLine(error).to_string());
-        self.notes.push(Note::Done { id, made: made.filter(|_| is_made), error });
-        self.staged.remove(&id);
-        self.guild.ended(id);
-        self.known.ended(id, &action);
-        if let Ok(Outcome::Record(message)) = &result {
-            self.known.confirmed(message);
-        }
-        match (&action, made) {
-            (QueueAction::CreateTable { .. }, Some(channel_id)) => self.open_lane(id, channel_id),
-            (QueueAction::CreateTable { .. }, None) => {
-                self.lanes.remove(&Target::Made(id));
-            }
-            (QueueAction::CreateRecord { .. }, Some(message_id)) => {
-                self.known.record_made(id, message_id);
-            }
-            (QueueAction::CreateRecord { table, .. }, None) => {
-                if let Some(lane) = self.lanes.get_mut(table) {
-                    lane.not_created(id);
-                }
-            }
-            _ => {}
-        }
-        self.ended.push((id, result.clone()));
-        for referring in self.referring.remove(&id).unwrap_or_default() {
-            match (&result, made) {
-                (Err(error), _) => self.end(referring, Err(error.clone())),
-                (Ok(_), Some(made)) => self.resolve(referring, Target::Made(id), Target::Id(made)),
-                (Ok(_), None) => {}
-            }
-        }
-        self.forget_empty_lane(&action);
-    }
-
-    fn open_lane(&mut self, id: ActionId, channel_id: u64) {
-        self.known.table_made(id, channel_id);
-        if let Some(mut lane) = self.lanes.remove(&Target::Made(id)) {
-            lane.opened(channel_id);
-            self.lanes.insert(Target::Id(channel_id), lane);
-            self.stirred.insert(Target::Id(channel_id));
-        }
-    }
-
-    fn resolve(&mut self, id: ActionId, from: Target, to: Target) {
-        if let Some(unfinished) = self.actions.get_mut(&id) {
-            for target in unfinished.action.targets_mut().filter(|target| **target == from) {
-                *target = to;
-            }
-        }
-    }
-
-    fn forget_empty_lane(&mut self, action: &QueueAction) {
-        let (QueueAction::CreateRecord { table, .. }
-        | QueueAction::UpdateRecord { table, .. }
-        | QueueAction::DeleteRecord { table, .. }
-        | QueueAction::DeleteTable { table, .. }) = action
-        else {
-            return;
-        };
-        if self.lanes.get(table).is_some_and(Lane::is_empty) {
-            self.lanes.remove(table);
-        }
-    }
-
     fn admit(&mut self, id: ActionId, unfinished: Unfinished) {
         for needed in unfinished.action.needs() {
             self.referring.entry(needed).or_default().push(id);
@@ -515,45 +454,6 @@ impl CommitQueue {
         self.next_ticket += 1;
         self.jobs.insert(ticket, Running { job, place, failures: 0 });
         self.ready.push_back(ticket);
-    }
-
-    /// What can be said about an action without asking Discord.
-    fn check(&self, action: &QueueAction) -> Result<(), DiscordDbError> {
-        match action {
-            QueueAction::CreateDatabase { name } => {
-                name::check_database(name)?;
-                self.guild.check_database_name(&self.actions, name)
-            }
-            QueueAction::CreateTable { database, database_name, name, fields } => {
-                guild::definition(name, fields)?;
-                self.guild.check_database(&self.actions, *database, database_name)?;
-                self.guild.check_table_name(&self.actions, *database, database_name, name)
-            }
-            QueueAction::CreateRecord { table, values } => {
-                self.guild.check_table(&self.actions, *table)?;
-                codec::encode_record(values).map(drop)
-            }
-            QueueAction::UpdateRecord { table, record, values } => {
-                self.guild.check_table(&self.actions, *table)?;
-                self.check_record(*record)?;
-                codec::encode_record(values).map(drop)
-            }
-            QueueAction::DeleteRecord { table, record } => {
-                self.guild.check_table(&self.actions, *table)?;
-                self.check_record(*record)
-            }
-            QueueAction::DeleteTable { table, .. } => self.guild.check_table(&self.actions, *table),
-            QueueAction::DeleteDatabase { database, name } => {
-                self.guild.check_database(&self.actions, *database, name)
-            }
-        }
-    }
-
-    fn check_record(&self, record: Target) -> Result<(), DiscordDbError> {
-        match self.known.pending(record) {
-            Some(Queued::Deleted) => Err(gone(record)),
-            _ => Ok(()),
-        }
     }
 }
 

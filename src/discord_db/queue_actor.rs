@@ -22,6 +22,7 @@ use super::{
     discord::{Discord, Reply, UnixMs},
     handle::Ending,
     journal::{Journal, JournalWriter},
+    mirror::MirrorLink,
     queue::{CommitQueue, Issue, QueueOptions, Queued, Ticket},
 };
 
@@ -82,6 +83,8 @@ impl Watch {
 pub struct CommitQueueActor {
     queue: CommitQueue,
     discord: Arc<dyn Discord>,
+    /// Told what Discord has confirmed.
+    mirror: Option<Arc<MirrorLink>>,
     /// Away once closed.
     journal: Option<JournalWriter>,
     endings: HashMap<ActionId, watch::Sender<Option<ActionResult>>>,
@@ -93,12 +96,18 @@ pub struct CommitQueueActor {
 impl CommitQueueActor {
     /// An actor that is not started yet. It begins with what the journal says was left unfinished.
     #[must_use]
-    pub fn new(options: QueueOptions, discord: Arc<dyn Discord>, mut journal: Journal) -> Self {
+    pub fn new(
+        options: QueueOptions,
+        discord: Arc<dyn Discord>,
+        mut journal: Journal,
+        mirror: Option<Arc<MirrorLink>>,
+    ) -> Self {
         let queue = CommitQueue::new(options, journal.recovered(), unix_ms());
         let waiting = queue.actions().map(|(id, _)| id).collect();
         Self {
             queue,
             discord,
+            mirror,
             journal: Some(JournalWriter::start(journal)),
             endings: HashMap::new(),
             commits: Vec::new(),
@@ -167,6 +176,11 @@ impl CommitQueueActor {
     }
 
     fn tell_ends(&mut self) {
+        // Before anybody is told, so that whoever is reads what was written.
+        let written = self.queue.take_written();
+        if let Some(mirror) = &self.mirror {
+            mirror.wrote(written);
+        }
         for (id, result) in self.queue.take_ended() {
             if let Some(ending) = self.endings.remove(&id) {
                 ending.send_replace(Some(result.clone()));

@@ -1,5 +1,5 @@
-//! Reads of records over REST: the history of a channel, a hundred messages a request, through the
-//! filter as pages arrive.
+//! Reads of records, from the mirror where it answers, else over REST: the history of a channel, a hundred
+//! messages a request, through the filter as pages arrive.
 //!
 //! **Invariant:** of the history only what the filter selects is kept, and no page is asked for once the limit
 //! is reached.
@@ -10,7 +10,7 @@ use super::{
     DiscordDbError, codec,
     discord::{Message, Page, Request},
     filter::{Order, Row, Selection},
-    mirror::Source,
+    mirror::{MirrorRecord, Source},
     record::Record,
     table::Table,
 };
@@ -52,6 +52,16 @@ pub(super) async fn select(
     selection.filter.check(table.name(), table.fields())?;
     if let Some(order) = &selection.order {
         order.check(table.name(), table.fields())?;
+    }
+    if let Some(mirror) = table.database().db().mirror()
+        && let Some(records) = mirror.records(table.columns(), selection).await?
+    {
+        let channel_id = table.channel().id;
+        let record = |record: MirrorRecord| {
+            Record::new(table.clone(), record.into_message(channel_id).into())
+        };
+        let records = records.into_iter().map(record).collect();
+        return Ok(Records { records, source: Source::Mirror });
     }
     let limit =
         selection.limit.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX));

@@ -12,6 +12,7 @@ use super::{
     discord::{Channel, created_at_ms},
     filter::{Filter, Row, Selection},
     handle::{Ending, Made, Pending, Subject},
+    mirror::Columns,
     name,
     queue::{Queued, Reading},
     read::{self, Records},
@@ -137,6 +138,10 @@ impl Table {
         };
         let ending = self.database.db().enqueue(move |queue| queue.stage(action)).await?;
         Ok(Pending { ending, seed: () })
+    }
+
+    pub(super) fn columns(&self) -> Columns<'_> {
+        Columns { channel_id: self.channel.id, table: &self.name, fields: &self.fields }
     }
 
     pub(super) fn reference(&self) -> TableRef {

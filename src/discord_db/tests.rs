@@ -317,7 +317,7 @@ async fn what_discord_refuses_fails_its_action_alone() {
         shop.answer_next_with(error.clone());
         let record = shop.table.create_record(&["3", "new"]).await.expect("queued");
         shop.db.commit().await.expect("committed");
-        assert_eq!(record.await.err().expect("refused").to_string(), error.to_string());
+        assert_eq!(record.await.expect_err("refused").to_string(), error.to_string());
     }
 }
 

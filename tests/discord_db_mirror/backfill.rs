@@ -30,13 +30,13 @@ const LATER: &str = "2026-03-02T00:00:00.000000+00:00";
 
 /// The messages of the table's channel, as Discord has them.
 #[derive(Default)]
-pub(super) struct Channel {
+struct Channel {
     messages: RefCell<Vec<Value>>,
     asked: RefCell<Vec<Option<u64>>>,
 }
 
 impl Channel {
-    pub(super) fn new(messages: impl IntoIterator<Item = Value>) -> Self {
+    fn new(messages: impl IntoIterator<Item = Value>) -> Self {
         let definition = pinned(post(ORDERS, ORDERS_DEFINITION, "0\nid:item:amount"));
         let messages: Vec<_> = [definition].into_iter().chain(messages).collect();
         Self { messages: RefCell::new(messages), ..Self::default() }
@@ -61,7 +61,7 @@ impl Channel {
 impl Shop {
     /// What the engine saves of the stream's session. Rows that were received before it count as not
     /// touched by the session when `since_ever` is false.
-    pub(super) async fn save_session(&self, since_ever: bool) {
+    async fn save_session(&self, since_ever: bool) {
         self.save_session_with(Intents::all(), since_ever).await;
     }
 
@@ -82,7 +82,7 @@ impl Shop {
         }
     }
 
-    pub(super) async fn backfill(&self, channel: &Channel) -> Result<BackfillStep, DiscordDbError> {
+    async fn backfill(&self, channel: &Channel) -> Result<BackfillStep, DiscordDbError> {
         self.mirror.backfill(ORDERS, async |request| Ok(channel.page(request))).await
     }
 

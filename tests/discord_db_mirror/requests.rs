@@ -1,4 +1,4 @@
-//! What is written to a view is asked of the commit queue, once and in order.
+//! What is written to a view is asked of the commit queue, in order.
 
 use dsqlstate::discord_db::{
     DiscordDbError,
@@ -50,7 +50,7 @@ async fn inserts_updates_and_deletes_become_requests_and_change_nothing_themselv
     ] {
         assert_eq!(shop.execute(&sql).await.unwrap(), rows, "{sql}");
     }
-    let taken = actions(shop.requests().await.take_pending(10).await.unwrap());
+    let taken = actions(shop.requests().await.pending(10).await.unwrap());
     let expected = [
         insert(&[("id", "3"), ("item", "a:b\\ \0"), ("amount", "")]),
         insert(&[("id", "4"), ("item", ""), ("amount", "")]),
@@ -76,45 +76,35 @@ async fn what_discord_gives_cannot_be_asked_for() {
         let error = error.as_db_error().unwrap();
         assert_eq!(error.message(), "Discord gives _id, _created_at and _updated_at");
     }
-    assert_eq!(shop.requests().await.take_pending(10).await.unwrap(), []);
+    assert_eq!(shop.requests().await.pending(10).await.unwrap(), []);
 }
 
 #[actix::test]
-async fn a_request_is_taken_once_and_one_without_an_outcome_is_not_forgotten() {
+async fn a_request_stays_pending_until_it_is_an_action_or_refused() {
     let shop = Shop::new().await;
     shop.refresh().await;
     shop.execute(
-        r#"insert into discorddb."shop.orders" (id) select n from generate_series(1, 5) n"#,
+        r#"insert into discorddb."shop.orders" (id) select n from generate_series(1, 3) n"#,
     )
     .await
     .unwrap();
-    let (first, second) = (shop.requests().await, shop.requests().await);
-    let one = first.take_pending(2).await.unwrap();
-    let other = second.take_pending(9).await.unwrap();
-    assert_eq!((one.len(), other.len()), (2, 3));
-    assert!(one.iter().all(|taken| other.iter().all(|rest| taken.id < rest.id)));
-    assert_eq!(first.take_pending(9).await.unwrap(), []);
+    let requests = shop.requests().await;
+    let pending = requests.pending(2).await.unwrap();
+    assert_eq!(pending.len(), 2);
+    assert_eq!(requests.pending(2).await.unwrap(), pending);
 
-    first.note_outcome(one[0].id, Ok(20_001)).await.unwrap();
     let error = DiscordDbError::DataTooLong { characters: 2_001, maximum: 2_000 };
-    first.note_outcome(one[1].id, Err(&error)).await.unwrap();
-    first.note_outcome(one[1].id, Ok(5)).await.unwrap();
-    assert_eq!(second.unfinished().await.unwrap(), other);
-    let states = shop
-        .stream
-        .rows("select state, message_id, error from discorddb.requests order by id limit 3")
-        .await;
-    assert_eq!(states[0], json!({"state": "done", "message_id": 20_001, "error": null}));
-    assert_eq!(states[1]["state"], "failed");
-    assert_eq!(states[1]["error"], error.to_string());
-    assert_eq!(states[2]["state"], "taken");
+    requests.refuse(pending[0].id, &error).await.unwrap();
+    assert_eq!(requests.pending(2).await.unwrap()[0], pending[1]);
+    let refused = "select state, error from discorddb.requests order by id limit 1";
+    let refused = shop.stream.rows(refused).await;
+    assert_eq!(refused[0], json!({"state": "failed", "error": error.to_string()}));
 
-    assert_eq!(first.forget_finished(1).await.unwrap(), 0);
+    assert_eq!(requests.forget_finished(1).await.unwrap(), 0);
     shop.execute("update discorddb.requests set finished_at = finished_at - interval '2 days'")
         .await
         .unwrap();
-    assert_eq!(first.forget_finished(1).await.unwrap(), 2);
-    assert_eq!(first.unfinished().await.unwrap().len(), 3);
+    assert_eq!(requests.forget_finished(1).await.unwrap(), 1);
 }
 
 #[actix::test]
@@ -138,7 +128,7 @@ async fn a_role_needs_nothing_but_the_right_to_the_view() {
     assert!(shop.execute(r#"delete from discorddb."shop.orders""#).await.is_err());
     assert!(shop.execute("select * from discorddb.requests").await.is_err());
     shop.stream.client.batch_execute("reset role").await.unwrap();
-    assert_eq!(shop.requests().await.take_pending(10).await.unwrap().len(), 1);
+    assert_eq!(shop.requests().await.pending(10).await.unwrap().len(), 1);
 }
 
 #[actix::test]
@@ -149,7 +139,7 @@ async fn a_request_names_the_fields_that_the_view_showed() {
     shop.execute(r#"insert into discorddb."shop.orders" (a, a_2, field_3) values ('1', '2', '3')"#)
         .await
         .unwrap();
-    let taken = actions(shop.requests().await.take_pending(10).await.unwrap());
+    let taken = actions(shop.requests().await.pending(10).await.unwrap());
     assert_eq!(taken, [insert(&[("a", "1"), ("a", "2"), ("", "3")])]);
 }
 
@@ -165,6 +155,6 @@ async fn a_request_that_is_rolled_back_was_never_made() {
         )
         .await
         .unwrap();
-    let taken = actions(shop.requests().await.take_pending(10).await.unwrap());
+    let taken = actions(shop.requests().await.pending(10).await.unwrap());
     assert_eq!(taken, [insert(&[("id", "2"), ("item", ""), ("amount", "")])]);
 }

@@ -29,9 +29,9 @@ pub(super) enum DbError {
     #[error("the format of {0} is not known by its name: give --format csv or --format jsonl")]
     UnknownFormat(PathBuf),
     #[error(
-        "the mirror does not hold table {0} completely, or there is no database: start dsqlstate run for this guild and wait, or leave out --source mirror"
+        "there is no database to read the mirror in: set [database] url in the config, or start dsqlstate run"
     )]
-    NotMirrored(String),
+    NoMirror,
     #[error(transparent)]
     DiscordDb(#[from] DiscordDbError),
     #[error("{failed} of {all} writes failed: {first}")]

@@ -6,16 +6,12 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use dsqlstate::discord_db::{
-    DiscordDbError, Record,
-    filter::Selection,
-    mirror::{MirrorRecord, Source as ReadFrom},
-};
+use dsqlstate::discord_db::{Record, mirror::Source as ReadFrom};
 
 use super::{
     DbError,
-    args::{Reading, Source},
-    open::{Opening, tell_fallback},
+    args::Reading,
+    open::Opening,
     output::{self, Format, Row, counted, print, tell},
     rows::{FileFormat, STANDARD},
 };
@@ -62,18 +58,20 @@ pub(super) struct ExportArgs {
 }
 
 pub(super) async fn select(opening: &Opening<'_>, args: &SelectArgs) -> Result<(), DbError> {
-    let selection = args.reading.selection()?;
-    let read = read(opening, &args.database, &args.table, args.reading.source, &selection).await?;
+    let read = read(opening, &args.database, &args.table, &args.reading).await?;
     let columns: Vec<&str> = IDS
         .into_iter()
         .filter(|_| args.ids)
         .chain(read.fields.iter().map(String::as_str))
         .collect();
-    let row = |record: &ReadRecord| {
-        let ids = record.ids.iter().filter(|_| args.ids).cloned().map(Some);
-        ids.chain(record.row(read.fields.len())).collect::<Row>()
-    };
-    let rows: Vec<_> = read.records.iter().map(row).collect();
+    let rows: Vec<Row> = read
+        .records
+        .iter()
+        .map(|record| {
+            let ids = ids(record).into_iter().filter(|_| args.ids).map(Some);
+            ids.chain(row(record, read.fields.len())).collect()
+        })
+        .collect();
     print(args.format, &columns, &rows)?;
     read.tell_source();
     Ok(())
@@ -84,10 +82,9 @@ pub(super) async fn export(opening: &Opening<'_>, args: &ExportArgs) -> Result<(
         FileFormat::Csv => Format::Csv,
         FileFormat::Jsonl => Format::Jsonl,
     };
-    let selection = args.reading.selection()?;
-    let read = read(opening, &args.database, &args.table, args.reading.source, &selection).await?;
+    let read = read(opening, &args.database, &args.table, &args.reading).await?;
     let rows: Vec<Row> =
-        read.records.iter().map(|record| record.row(read.fields.len()).collect()).collect();
+        read.records.iter().map(|record| row(record, read.fields.len()).collect()).collect();
     if args.file == Path::new(STANDARD) {
         print(format, &read.fields, &rows)?;
     } else {
@@ -120,21 +117,18 @@ fn replace(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
 /// Records, wherever they were read.
 struct Read {
     fields: Vec<String>,
-    records: Vec<ReadRecord>,
+    records: Vec<Record>,
     source: ReadFrom,
 }
 
-struct ReadRecord {
-    /// As in [`IDS`].
-    ids: [String; 3],
-    values: Vec<String>,
+/// A value for each field; somebody else may have written fewer, or more.
+fn row(record: &Record, fields: usize) -> impl Iterator<Item = Option<String>> {
+    (0..fields).map(|place| record.values().get(place).cloned())
 }
 
-impl ReadRecord {
-    /// A value for each field; somebody else may have written fewer, or more.
-    fn row(&self, fields: usize) -> impl Iterator<Item = Option<String>> {
-        (0..fields).map(|place| self.values.get(place).cloned())
-    }
+/// As in [`IDS`].
+fn ids(record: &Record) -> [String; 3] {
+    [record.message().id.to_string(), record.created_at(), record.updated_at()]
 }
 
 impl Read {
@@ -151,59 +145,11 @@ async fn read(
     opening: &Opening<'_>,
     database: &str,
     table: &str,
-    source: Source,
-    selection: &Selection,
+    reading: &Reading,
 ) -> Result<Read, DbError> {
-    match source {
-        Source::Rest => over_rest(opening, database, table, selection).await,
-        Source::Mirror => {
-            let read = in_mirror(opening, database, table, selection).await?;
-            read.ok_or_else(|| DbError::NotMirrored(table.to_owned()))
-        }
-        Source::Auto => match in_mirror(opening, database, table, selection).await {
-            Ok(Some(read)) => Ok(read),
-            Ok(None) => over_rest(opening, database, table, selection).await,
-            Err(error @ DbError::DiscordDb(DiscordDbError::UnknownField { .. })) => Err(error),
-            Err(error) => {
-                tell_fallback(&error);
-                over_rest(opening, database, table, selection).await
-            }
-        },
-    }
-}
-
-async fn over_rest(
-    opening: &Opening<'_>,
-    database: &str,
-    table: &str,
-    selection: &Selection,
-) -> Result<Read, DbError> {
-    let table = opening.reader().await?.database(database).await?.table(table).await?;
-    let read = table.select(selection).await?;
-    let record = |record: &Record| ReadRecord {
-        ids: [record.message().id.to_string(), record.created_at(), record.updated_at()],
-        values: record.values().to_vec(),
-    };
-    let records = read.records.iter().map(record).collect();
-    Ok(Read { fields: table.fields().to_vec(), records, source: read.source })
-}
-
-/// `None` when the mirror does not hold the whole table.
-async fn in_mirror(
-    opening: &Opening<'_>,
-    database: &str,
-    table: &str,
-    selection: &Selection,
-) -> Result<Option<Read>, DbError> {
-    let found = opening.mirror(database, table).await?;
-    let Some((mirror, table)) = found.filter(|(_, table)| table.is_complete) else {
-        return Ok(None);
-    };
-    let record = |record: MirrorRecord| ReadRecord {
-        ids: [record.id.to_string(), record.created_at, record.updated_at],
-        values: record.values,
-    };
-    let records = mirror.records(&table, selection).await?;
-    let records = records.into_iter().map(record).collect();
-    Ok(Some(Read { fields: table.fields, records, source: ReadFrom::Mirror }))
+    let selection = reading.selection()?;
+    let db = opening.reader_from(reading.source).await?;
+    let table = db.database(database).await?.table(table).await?;
+    let read = table.select(&selection).await?;
+    Ok(Read { fields: table.fields().to_vec(), records: read.records, source: read.source })
 }

@@ -1,4 +1,4 @@
-//! Opens a guild: to read it, to write it, and its mirror.
+//! Opens a guild: to read it, where that is asked for, and to write it.
 //!
 //! **Invariant:** only commands that write take a journal, so that reading never waits for another process.
 
@@ -7,20 +7,19 @@ use std::{path::PathBuf, sync::Arc};
 use dsqlstate::{
     config::Config,
     database::Database,
-    discord_db::{
-        DiscordDb, DiscordDbError, DiscordDbOptions, Durability, JournalPlace,
-        mirror::{Mirror, MirrorTable},
-    },
+    discord_db::{DiscordDb, DiscordDbOptions, Durability, JournalPlace, ReadFrom},
     embedded::{EmbeddedOptions, running_server},
-    error::OneLine,
-    store::connection::connect,
 };
 
 use super::{
     DbError,
+    args::Source,
     output::{counted, tell},
 };
 use crate::cli::environment;
+
+/// The name of the command line's journal, next to that of `dsqlstate run`.
+const JOURNAL: &str = "command line";
 
 /// What is needed to open a guild.
 pub(super) struct Opening<'c> {
@@ -47,7 +46,14 @@ impl<'c> Opening<'c> {
 
     /// To read over REST.
     pub(super) async fn reader(&self) -> Result<DiscordDb, DbError> {
-        Ok(DiscordDb::connect(self.options(JournalPlace::Nowhere)?).await?)
+        self.reader_from(Source::Rest).await
+    }
+
+    /// To read where that is asked for.
+    pub(super) async fn reader_from(&self, source: Source) -> Result<DiscordDb, DbError> {
+        let mut options = self.options(JournalPlace::Nowhere)?;
+        options.read_from = self.read_from(source)?;
+        Ok(DiscordDb::connect(options).await?)
     }
 
     /// To write, after what an interrupted command left is done.
@@ -84,43 +90,33 @@ impl<'c> Opening<'c> {
         Ok(options.data_dir.join("discord_db"))
     }
 
-    /// The mirror with the table, if there is a database. None is started for this.
-    pub(super) async fn mirror(
-        &self,
-        database: &str,
-        table: &str,
-    ) -> Result<Option<(Mirror, MirrorTable)>, DbError> {
+    /// Where reads are answered. No server is started for this.
+    fn read_from(&self, source: Source) -> Result<ReadFrom, DbError> {
         let config = &self.config.database;
-        let data_dir = EmbeddedOptions::from_config(config, environment);
-        let is_running =
-            || data_dir.is_ok_and(|o| matches!(running_server(&o.data_dir), Ok(Some(_))));
-        if config.url.is_empty() && !is_running() {
-            return Ok(None);
+        if source == Source::Rest {
+            return Ok(ReadFrom::Rest);
         }
-        let server = Database::join(config, environment)?;
-        let connection = connect(server.target(), "db").await.map_err(|error| {
-            let doing = "connect to it".to_owned();
-            DiscordDbError::Mirror { doing, source: Arc::new(error) }
-        })?;
-        let mirror = Mirror::new(connection.client, self.guild_id);
-        let databases = mirror.databases().await?;
-        let Some(database) = databases.into_iter().find(|found| found.name == database) else {
-            return Ok(None);
+        let is_running = || {
+            let options = EmbeddedOptions::from_config(config, environment);
+            options.is_ok_and(|o| matches!(running_server(&o.data_dir), Ok(Some(_))))
         };
-        let mut tables = mirror.tables().await?.into_iter();
-        let table = tables.find(|found| found.database_id == database.id && found.name == table);
-        Ok(table.map(|table| (mirror, table)))
+        let has_database = !config.url.is_empty() || is_running();
+        match source {
+            _ if has_database => {
+                let target = Arc::new(Database::join(config, environment)?.target().clone());
+                let is_alone = source == Source::Mirror;
+                Ok(if is_alone { ReadFrom::Mirror(target) } else { ReadFrom::Auto(target) })
+            }
+            Source::Mirror => Err(DbError::NoMirror),
+            _ => Ok(ReadFrom::Rest),
+        }
     }
 
     fn options(&self, journal: JournalPlace) -> Result<DiscordDbOptions, DbError> {
         let token = self.config.require_token()?.clone();
         let mut options = DiscordDbOptions::new(self.guild_id, token, journal);
+        options.journal_name = JOURNAL.to_owned();
         options.rest.api_url.clone_from(&self.config.discord.api_url);
         Ok(options)
     }
-}
-
-/// Shows an error of the mirror that REST makes up for.
-pub(super) fn tell_fallback(error: &DbError) {
-    tell(format_args!("reading over REST, because {}", OneLine(error)));
 }

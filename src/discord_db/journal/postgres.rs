@@ -1,7 +1,8 @@
 //! A journal in PostgreSQL, in `discorddb.journal`.
 //!
-//! **Invariant:** one connection per guild writes it, and holds an advisory lock for that; an append is
-//! one transaction with `synchronous_commit` on.
+//! **Invariant:** one connection per guild and name writes it, and holds an advisory lock for that; an append
+//! is one transaction with `synchronous_commit` on. A row of `discorddb.requests` is taken in the transaction
+//! that queues its action, and gets its outcome in the one that ends it.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -17,8 +18,8 @@ use crate::{
     store::{DatabaseTarget, StoreError, connection, failure::FailureClass, migrate},
 };
 
-/// Combined with the guild it is the key of an advisory lock: the letters "ddb-jrnl" as a number.
-const LOCK_KEY: i64 = 0x6464_622d_6a72_6e6c;
+/// A journal's advisory lock, by guild and name.
+const LOCK_KEY: &str = "hashtextextended('dsqlstate journal ' || $2, $1)";
 /// How long a database may be away before the queue is told.
 const RETRY_FOR: Duration = Duration::from_secs(30);
 const RETRY_EVERY: Duration = Duration::from_millis(250);
@@ -29,28 +30,33 @@ const KEPT_ROWS: usize = 1000;
 pub struct PostgresJournal {
     target: Arc<DatabaseTarget>,
     guild_id: i64,
+    name: String,
     client: Client,
     replay: Replay,
     rows: usize,
 }
 
 impl PostgresJournal {
-    /// Opens the journal of a guild; brings the schema up to date first. Only one process can have it
-    /// open.
+    /// Opens the journal of this name of a guild; brings the schema up to date first. Only one process can
+    /// have it open.
     ///
     /// # Errors
     /// When the database cannot be used, or another process has the journal open.
-    pub async fn open(target: Arc<DatabaseTarget>, guild_id: u64) -> Result<Self, DiscordDbError> {
+    pub async fn open(
+        target: Arc<DatabaseTarget>,
+        guild_id: u64,
+        name: &str,
+    ) -> Result<Self, DiscordDbError> {
         let guild_id = guild_id.cast_signed();
         let client = connect(&target).await?;
         migrate::up(&client, migrate::MIGRATIONS)
             .await
             .map_err(failed("bring the schema of the database up to date"))?;
-        if !lock(&client, guild_id).await? {
-            return Err(in_use());
+        if !lock(&client, guild_id, name).await? {
+            return Err(in_use(name));
         }
-        let (replay, rows) = load(&client, guild_id).await?;
-        let mut journal = Self { target, guild_id, client, replay, rows };
+        let (replay, rows) = load(&client, guild_id, name).await?;
+        let mut journal = Self { target, guild_id, name: name.to_owned(), client, replay, rows };
         journal.forget_if_all_ended(0).await?;
         Ok(journal)
     }
@@ -82,7 +88,7 @@ impl PostgresJournal {
         if self.client.is_closed() {
             self.reconnect().await.map_err(|error| (error, FailureClass::Transient))?;
         }
-        write(&mut self.client, self.guild_id, notes).await.map_err(|error| {
+        write(&mut self.client, self.guild_id, &self.name, notes).await.map_err(|error| {
             let error = StoreError::query(&self.client, "write the journal")(error);
             let class = error.class();
             (failed("write to discorddb.journal")(error), class)
@@ -91,8 +97,8 @@ impl PostgresJournal {
 
     async fn reconnect(&mut self) -> Result<(), DiscordDbError> {
         let client = connect(&self.target).await?;
-        if !lock(&client, self.guild_id).await? {
-            return Err(in_use());
+        if !lock(&client, self.guild_id, &self.name).await? {
+            return Err(in_use(&self.name));
         }
         self.client = client;
         Ok(())
@@ -103,7 +109,7 @@ impl PostgresJournal {
             return Ok(());
         }
         let next = self.replay.position().1.0.cast_signed();
-        forget(&mut self.client, self.guild_id, next)
+        forget(&mut self.client, self.guild_id, &self.name, next)
             .await
             .map_err(failed_query("remove what has ended from discorddb.journal"))?;
         self.rows = 0;
@@ -115,9 +121,9 @@ fn failed_query(doing: &'static str) -> impl FnOnce(Error) -> DiscordDbError {
     move |error| failed(doing)(crate::store::PostgresError::from(error))
 }
 
-fn in_use() -> DiscordDbError {
-    let reason = "another process has it open: stop that one first";
-    failed("lock the journal of the guild")(std::io::Error::other(reason))
+fn in_use(name: &str) -> DiscordDbError {
+    let reason = "another process has it open: stop that one first, or use another name";
+    failed(format!("lock the journal {name} of the guild"))(std::io::Error::other(reason))
 }
 
 async fn connect(target: &DatabaseTarget) -> Result<Client, DiscordDbError> {
@@ -126,18 +132,23 @@ async fn connect(target: &DatabaseTarget) -> Result<Client, DiscordDbError> {
 }
 
 /// Whether it is ours now, until the connection ends.
-async fn lock(client: &Client, guild_id: i64) -> Result<bool, DiscordDbError> {
-    let row = client.query_one("select pg_try_advisory_lock($1)", &[&(LOCK_KEY ^ guild_id)]).await;
+async fn lock(client: &Client, guild_id: i64, name: &str) -> Result<bool, DiscordDbError> {
+    let sql = format!("select pg_try_advisory_lock({LOCK_KEY})");
+    let row = client.query_one(&sql, &[&guild_id, &name]).await;
     Ok(row.map_err(failed_query("lock the journal of the guild"))?.get(0))
 }
 
-async fn load(client: &Client, guild_id: i64) -> Result<(Replay, usize), DiscordDbError> {
+async fn load(
+    client: &Client,
+    guild_id: i64,
+    name: &str,
+) -> Result<(Replay, usize), DiscordDbError> {
     let doing = "read discorddb.journal";
     let identity = JournalIdentity::random().0.cast_signed();
-    let sql = "insert into discorddb.journals (guild_id, identity, next_id) values ($1, $2, 1) \
-               on conflict (guild_id) do update set guild_id = excluded.guild_id \
+    let sql = "insert into discorddb.journals (guild_id, name, identity, next_id) values ($1, $2, $3, 1) \
+               on conflict (guild_id, name) do update set guild_id = excluded.guild_id \
                returning identity, next_id";
-    let head = client.query_one(sql, &[&guild_id, &identity]).await;
+    let head = client.query_one(sql, &[&guild_id, &name, &identity]).await;
     let head = head.map_err(failed_query(doing))?;
     let mut replay = Replay::starting_at(
         JournalIdentity(head.get::<_, i64>(0).cast_unsigned()),
@@ -145,8 +156,8 @@ async fn load(client: &Client, guild_id: i64) -> Result<(Replay, usize), Discord
     );
     let sql = "select id, action, sent, channel_id, definition_id, made_id, error, \
                       state in ('done', 'failed') \
-                 from discorddb.journal where guild_id = $1 order by id";
-    let rows = client.query(sql, &[&guild_id]).await.map_err(failed_query(doing))?;
+                 from discorddb.journal where guild_id = $1 and name = $2 order by id";
+    let rows = client.query(sql, &[&guild_id, &name]).await.map_err(failed_query(doing))?;
     let mut notes_of_rows = Vec::with_capacity(rows.len());
     for row in &rows {
         notes_of_rows.extend(notes(row).map_err(failed_query(doing))?);
@@ -175,12 +186,12 @@ fn notes(row: &Row) -> Result<Vec<Note>, Error> {
     Ok(notes)
 }
 
-async fn forget(client: &mut Client, guild_id: i64, next: i64) -> Result<(), Error> {
+async fn forget(client: &mut Client, guild_id: i64, name: &str, next: i64) -> Result<(), Error> {
     let transaction = client.transaction().await?;
-    let sql = "update discorddb.journals set next_id = $2 where guild_id = $1";
-    transaction.execute(sql, &[&guild_id, &next]).await?;
-    let sql = "delete from discorddb.journal where guild_id = $1 and id < $2";
-    transaction.execute(sql, &[&guild_id, &next]).await?;
+    let sql = "update discorddb.journals set next_id = $3 where guild_id = $1 and name = $2";
+    transaction.execute(sql, &[&guild_id, &name, &next]).await?;
+    let sql = "delete from discorddb.journal where guild_id = $1 and name = $2 and id < $3";
+    transaction.execute(sql, &[&guild_id, &name, &next]).await?;
     transaction.commit().await
 }
 
@@ -199,7 +210,7 @@ struct RowChange<'n> {
 impl<'n> RowChange<'n> {
     fn apply(&mut self, note: &'n Note) {
         match note {
-            Note::Queued { .. } => {}
+            Note::Queued { .. } | Note::Requested { .. } => {}
             Note::Sent { sent, .. } => (self.state, self.sent) = (Some("sent"), Some(Some(sent))),
             Note::ChannelMade { channel_id, .. } => {
                 (self.sent, self.channel_id) = (Some(None), Some(channel_id.cast_signed()));
@@ -217,17 +228,25 @@ impl<'n> RowChange<'n> {
     }
 }
 
-async fn write(client: &mut Client, guild_id: i64, notes: &[Note]) -> Result<(), Error> {
+async fn write(
+    client: &mut Client,
+    guild_id: i64,
+    name: &str,
+    notes: &[Note],
+) -> Result<(), Error> {
     let transaction = client.transaction().await?;
     transaction.batch_execute("set local synchronous_commit = on").await?;
-    insert(&transaction, guild_id, notes).await?;
-    change(&transaction, guild_id, notes).await?;
+    insert(&transaction, guild_id, name, notes).await?;
+    take_requests(&transaction, guild_id, name, notes).await?;
+    change(&transaction, guild_id, name, notes).await?;
+    end_requests(&transaction, guild_id, name, notes).await?;
     transaction.commit().await
 }
 
 async fn insert(
     transaction: &tokio_postgres::Transaction<'_>,
     guild_id: i64,
+    name: &str,
     notes: &[Note],
 ) -> Result<(), Error> {
     let (mut ids, mut types, mut actions) = (Vec::new(), Vec::new(), Vec::new());
@@ -241,15 +260,61 @@ async fn insert(
     if ids.is_empty() {
         return Ok(());
     }
-    let sql = "insert into discorddb.journal (guild_id, id, type_index, action) \
-               select $1, n.* from unnest($2::bigint[], $3::smallint[], $4::json[]) n \
+    let sql = "insert into discorddb.journal (guild_id, name, id, type_index, action) \
+               select $1, $2, n.* from unnest($3::bigint[], $4::smallint[], $5::json[]) n \
                on conflict do nothing";
-    transaction.execute(sql, &[&guild_id, &ids, &types, &actions]).await.map(drop)
+    transaction.execute(sql, &[&guild_id, &name, &ids, &types, &actions]).await.map(drop)
+}
+
+/// Ties requests to the actions that do them.
+async fn take_requests(
+    transaction: &tokio_postgres::Transaction<'_>,
+    guild_id: i64,
+    name: &str,
+    notes: &[Note],
+) -> Result<(), Error> {
+    let requested = notes.iter().filter_map(|note| match note {
+        Note::Requested { id, request_id } => Some((id.0.cast_signed(), *request_id)),
+        _ => None,
+    });
+    let (ids, request_ids): (Vec<i64>, Vec<i64>) = requested.unzip();
+    if ids.is_empty() {
+        return Ok(());
+    }
+    let sql = "with tied as (update discorddb.journal j set request_id = n.request_id \
+                               from unnest($3::bigint[], $4::bigint[]) n (id, request_id) \
+                              where j.guild_id = $1 and j.name = $2 and j.id = n.id \
+                          returning n.request_id) \
+               update discorddb.requests r set state = 'taken', taken_at = now() \
+                 from tied where r.id = tied.request_id and r.state = 'pending'";
+    transaction.execute(sql, &[&guild_id, &name, &ids, &request_ids]).await.map(drop)
+}
+
+/// Gives requests the outcomes of their actions.
+async fn end_requests(
+    transaction: &tokio_postgres::Transaction<'_>,
+    guild_id: i64,
+    name: &str,
+    notes: &[Note],
+) -> Result<(), Error> {
+    let ended = notes.iter().filter(|note| matches!(note, Note::Done { .. }));
+    let ids: Vec<_> = ended.map(|note| note.id().0.cast_signed()).collect();
+    if ids.is_empty() {
+        return Ok(());
+    }
+    let sql = "update discorddb.requests r \
+                  set state = j.state, finished_at = now(), error = j.error, \
+                      message_id = coalesce(j.made_id, r.record_id) \
+                 from discorddb.journal j \
+                where j.guild_id = $1 and j.name = $2 and j.id = any ($3) and j.request_id = r.id \
+                  and r.state in ('pending', 'taken')";
+    transaction.execute(sql, &[&guild_id, &name, &ids]).await.map(drop)
 }
 
 async fn change(
     transaction: &tokio_postgres::Transaction<'_>,
     guild_id: i64,
+    name: &str,
     notes: &[Note],
 ) -> Result<(), Error> {
     let mut changes: BTreeMap<i64, RowChange<'_>> = BTreeMap::new();
@@ -275,10 +340,10 @@ async fn change(
                       made_id = coalesce(n.made_id, j.made_id), \
                       error = coalesce(n.error, j.error), \
                       changed_at = now() \
-                 from unnest($2::bigint[], $3::text[], $4::json[], $5::boolean[], $6::bigint[], \
-                             $7::bigint[], $8::bigint[], $9::text[]) \
+                 from unnest($3::bigint[], $4::text[], $5::json[], $6::boolean[], $7::bigint[], \
+                             $8::bigint[], $9::bigint[], $10::text[]) \
                       as n (id, state, sent, is_sent_set, channel_id, definition_id, made_id, error) \
-                where j.guild_id = $1 and j.id = n.id";
+                where j.guild_id = $1 and j.name = $2 and j.id = n.id";
     let (channels, definitions, made) = (
         column(|change| change.channel_id),
         column(|change| change.definition_id),
@@ -289,6 +354,7 @@ async fn change(
             sql,
             &[
                 &guild_id,
+                &name,
                 &ids,
                 &states,
                 &sent,
@@ -354,8 +420,9 @@ mod tests {
         for sizes in [1, 3, notes.len()] {
             for repeat in [1, 2] {
                 let guild_id = (sizes * 10 + repeat) as u64;
-                let mut journal =
-                    PostgresJournal::open(Arc::clone(&target), guild_id).await.expect("opened");
+                let mut journal = PostgresJournal::open(Arc::clone(&target), guild_id, "main")
+                    .await
+                    .expect("opened");
                 for notes in notes.chunks(sizes) {
                     for _ in 0..repeat {
                         journal.append(notes).await.expect("written");
@@ -373,26 +440,30 @@ mod tests {
     /// The lock is free once the server has seen the end of the other connection.
     async fn reopened(target: &Arc<DatabaseTarget>, guild_id: u64) -> PostgresJournal {
         let client = connect(target).await.expect("connected");
-        let key = LOCK_KEY ^ guild_id.cast_signed();
-        client.query_one("select pg_advisory_lock($1)", &[&key]).await.expect("free");
-        client.query_one("select pg_advisory_unlock($1)", &[&key]).await.expect("ours");
-        PostgresJournal::open(Arc::clone(target), guild_id).await.expect("opened")
+        for function in ["pg_advisory_lock", "pg_advisory_unlock"] {
+            let sql = format!("select {function}({LOCK_KEY})");
+            client.query_one(&sql, &[&guild_id.cast_signed(), &"main"]).await.expect("ours");
+        }
+        PostgresJournal::open(Arc::clone(target), guild_id, "main").await.expect("opened")
     }
 
     #[tokio::test]
     async fn a_journal_that_is_in_use_is_refused_and_other_guilds_are_not() {
         let target = target().await;
-        let _journal = PostgresJournal::open(Arc::clone(&target), 1).await.expect("opened");
-        let error = PostgresJournal::open(Arc::clone(&target), 1).await.err().expect("in use");
+        let _journal = PostgresJournal::open(Arc::clone(&target), 1, "main").await.expect("opened");
+        let error =
+            PostgresJournal::open(Arc::clone(&target), 1, "main").await.err().expect("in use");
         let error = crate::error::OneLine(&error).to_string();
         assert!(error.contains("another process has it open"), "{error}");
-        PostgresJournal::open(target, 2).await.expect("another guild");
+        PostgresJournal::open(Arc::clone(&target), 2, "main").await.expect("another guild");
+        PostgresJournal::open(target, 1, "other").await.expect("another name");
     }
 
     #[tokio::test]
     async fn a_lost_connection_is_made_again() {
         let target = target().await;
-        let mut journal = PostgresJournal::open(Arc::clone(&target), 1).await.expect("opened");
+        let mut journal =
+            PostgresJournal::open(Arc::clone(&target), 1, "main").await.expect("opened");
         journal.append(&[queued(1, &["a"])]).await.expect("written");
         let other = connect(&target).await.expect("connected");
         let sql = "select pg_terminate_backend(pid) from pg_stat_activity \
@@ -407,7 +478,8 @@ mod tests {
     #[tokio::test]
     async fn what_has_ended_is_removed_and_its_places_are_not_used_again() {
         let target = target().await;
-        let mut journal = PostgresJournal::open(Arc::clone(&target), 1).await.expect("opened");
+        let mut journal =
+            PostgresJournal::open(Arc::clone(&target), 1, "main").await.expect("opened");
         journal.append(&[queued(1, &["a"]), done(1)]).await.expect("written");
         drop(journal);
         let mut journal = reopened(&target, 1).await;

@@ -72,6 +72,8 @@ impl Replay {
     pub fn apply(&mut self, note: &Note) {
         match note {
             Note::Queued { id, action } => self.queued(*id, action),
+            // The request is told of the end by PostgreSQL itself.
+            Note::Requested { .. } => {}
             Note::Sent { id, sent } => self.change(*id, |action| action.sent = Some(sent.clone())),
             Note::ChannelMade { id, channel_id } => {
                 // What was sent before belongs to the channel, not to the definition that follows.

@@ -6,17 +6,36 @@
 use std::fmt::Write as _;
 
 use futures_util::{Stream, TryStreamExt as _};
+use serde_json::{json, value::to_raw_value};
 use tokio_postgres::{Row, types::ToSql};
 
 use super::{Mirror, MirrorTable, failed, id};
 use crate::discord_db::{
     codec,
+    discord::Message,
     error::DiscordDbError,
     filter::{Selection, SqlParam},
 };
 
 /// As Discord writes times.
 const TIME: &str = "'YYYY-MM-DD\"T\"HH24:MI:SS.US\"+00:00\"'";
+
+/// What has to be known of a table to read its records.
+#[derive(Clone, Copy, Debug)]
+pub struct Columns<'t> {
+    /// The channel's id.
+    pub channel_id: u64,
+    /// The table's name.
+    pub table: &'t str,
+    /// The fields.
+    pub fields: &'t [String],
+}
+
+impl<'t> From<&'t MirrorTable> for Columns<'t> {
+    fn from(table: &'t MirrorTable) -> Self {
+        Self { channel_id: table.channel_id, table: &table.name, fields: &table.fields }
+    }
+}
 
 /// A message of a table.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,6 +56,35 @@ pub struct MirrorRecord {
     pub updated_at: String,
 }
 
+impl MirrorRecord {
+    /// The message as Discord's REST API tells it, as far as DiscordDB looks at it.
+    #[must_use]
+    pub fn into_message(self, channel_id: u64) -> Message {
+        let edited_timestamp = (self.updated_at != self.created_at).then_some(&self.updated_at);
+        let raw = json!({
+            "id": self.id.to_string(),
+            "channel_id": channel_id.to_string(),
+            "author": self.author_id.map(|id| json!({ "id": id.to_string() })),
+            "content": &self.content,
+            "timestamp": &self.created_at,
+            "edited_timestamp": edited_timestamp,
+            "pinned": self.pinned,
+        });
+        Message {
+            id: self.id,
+            kind: 0,
+            channel_id,
+            author_id: self.author_id,
+            nonce: None,
+            edited_timestamp: edited_timestamp.cloned(),
+            content: self.content,
+            timestamp: self.created_at,
+            pinned: self.pinned,
+            raw: to_raw_value(&raw).expect("text and numbers can be written as JSON"),
+        }
+    }
+}
+
 impl Mirror {
     /// The records of a table that are wanted, in the order that is wanted.
     ///
@@ -44,10 +92,10 @@ impl Mirror {
     /// [`DiscordDbError::UnknownField`], [`DiscordDbError::Mirror`].
     pub async fn records(
         &self,
-        table: &MirrorTable,
+        table: impl Into<Columns<'_>>,
         selection: &Selection,
     ) -> Result<Vec<MirrorRecord>, DiscordDbError> {
-        self.stream_records(table, selection).await?.try_collect().await
+        self.stream_records(table.into(), selection).await?.try_collect().await
     }
 
     /// The same, one by one as PostgreSQL finds them.
@@ -56,14 +104,14 @@ impl Mirror {
     /// [`DiscordDbError::UnknownField`], [`DiscordDbError::Mirror`].
     pub async fn stream_records(
         &self,
-        table: &MirrorTable,
+        table: Columns<'_>,
         selection: &Selection,
     ) -> Result<impl Stream<Item = Result<MirrorRecord, DiscordDbError>> + use<>, DiscordDbError>
     {
         const DOING: &str = "read records";
-        selection.filter.check(&table.name, &table.fields)?;
+        selection.filter.check(table.table, table.fields)?;
         if let Some(order) = &selection.order {
-            order.check(&table.name, &table.fields)?;
+            order.check(table.table, table.fields)?;
         }
         let mut params = Vec::new();
         let sql = select(self.guild_id, table, selection, &mut params);
@@ -75,7 +123,7 @@ impl Mirror {
 
 fn select(
     guild_id: u64,
-    table: &MirrorTable,
+    table: Columns<'_>,
     selection: &Selection,
     params: &mut Vec<SqlParam>,
 ) -> String {
@@ -87,11 +135,11 @@ fn select(
         time("r.created_at"),
         time("r.updated_at"),
         table.channel_id,
-        selection.filter.to_sql(VALUES, &table.fields, params),
+        selection.filter.to_sql(VALUES, table.fields, params),
         selection
             .order
             .as_ref()
-            .map_or_else(|| "r.id".into(), |order| order.to_sql("r.id", VALUES, &table.fields)),
+            .map_or_else(|| "r.id".into(), |order| order.to_sql("r.id", VALUES, table.fields)),
     );
     if let Some(limit) = selection.limit {
         let limit = limit.min(i64::MAX.unsigned_abs());

@@ -5,13 +5,16 @@
 //! afterwards (a record that is too long, a permission that is missing): then `discorddb.requests`
 //! says why.
 //!
-//! **Invariant:** a request is taken by one taker at a time and in the order of its number; one that was taken and
-//! has no outcome is not forgotten: it is returned by [`Requests::unfinished`] after a restart.
+//! **Invariant:** a request is pending until its action is journalled, which takes it in the same transaction
+//! ([`PostgresJournal`](crate::discord_db::journal::PostgresJournal)); the journal gives it its outcome,
+//! too. So none is done twice or forgotten, whenever a process ends.
+
+use std::sync::Arc;
 
 use tokio_postgres::{Client, Row, types::ToSql};
 
 use super::{failed, id, texts};
-use crate::discord_db::error::DiscordDbError;
+use crate::{discord_db::error::DiscordDbError, error::OneLine};
 
 /// What is asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,8 +41,7 @@ pub enum RequestedAction {
 /// A row of `discorddb.requests`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Request {
-    /// Its number. Whoever notes the request elsewhere uses it as a key, so that a request that is
-    /// returned again is not done twice.
+    /// Its number.
     pub id: i64,
     /// The table's channel.
     pub channel_id: u64,
@@ -49,61 +51,41 @@ pub struct Request {
 
 /// The requests of one guild. Only one process may take them.
 pub struct Requests {
-    client: Client,
+    client: Arc<Client>,
     guild_id: i64,
 }
-
-const COLUMNS: &str = "id, channel_id, action, coalesce(record_id, 0), fields, \"values\"";
 
 impl Requests {
     /// The requests of a guild in a database that has the schema.
     #[must_use]
-    pub fn new(client: Client, guild_id: u64) -> Self {
-        Self { client, guild_id: guild_id.cast_signed() }
+    pub fn new(client: impl Into<Arc<Client>>, guild_id: u64) -> Self {
+        Self { client: client.into(), guild_id: guild_id.cast_signed() }
     }
 
-    /// Requests that were taken and have no outcome, oldest first: those of a former process, at the start.
+    /// Requests that have no action yet, oldest first, at most `limit`.
     ///
     /// # Errors
     /// [`DiscordDbError::Mirror`].
-    pub async fn unfinished(&self) -> Result<Vec<Request>, DiscordDbError> {
-        let sql = format!(
-            "select {COLUMNS} from discorddb.requests where guild_id = $1 and state = 'taken' order by id"
-        );
-        self.requests(&sql, &[&self.guild_id]).await
+    pub async fn pending(&self, limit: u32) -> Result<Vec<Request>, DiscordDbError> {
+        const SQL: &str = "select id, channel_id, action, coalesce(record_id, 0), fields, \"values\" from discorddb.requests \
+                            where guild_id = $1 and state = 'pending' order by id limit $2";
+        let rows = self.client.query(SQL, &[&self.guild_id, &i64::from(limit)]).await;
+        Ok(rows.map_err(failed("read requests"))?.iter().map(request).collect())
     }
 
-    /// Takes requests that nobody has taken, oldest first, at most `limit`.
+    /// Notes why a request cannot become an action.
     ///
     /// # Errors
     /// [`DiscordDbError::Mirror`].
-    pub async fn take_pending(&self, limit: u32) -> Result<Vec<Request>, DiscordDbError> {
-        let sql = format!(
-            "with taken as (update discorddb.requests set state = 'taken', taken_at = now() \
-                             where id in (select id from discorddb.requests where guild_id = $1 and state = 'pending' \
-                                           order by id limit $2 for update skip locked) \
-                         returning *) \
-             select {COLUMNS} from taken order by id"
-        );
-        self.requests(&sql, &[&self.guild_id, &i64::from(limit)]).await
-    }
-
-    /// Notes what became of a request: the record's message, or why it failed. The first outcome stays.
-    ///
-    /// # Errors
-    /// [`DiscordDbError::Mirror`].
-    pub async fn note_outcome(
+    pub async fn refuse(
         &self,
         request_id: i64,
-        outcome: Result<u64, &DiscordDbError>,
+        error: &DiscordDbError,
     ) -> Result<(), DiscordDbError> {
-        let sql = "update discorddb.requests set state = $3, finished_at = now(), message_id = $4, error = $5 \
-                    where guild_id = $1 and id = $2 and state in ('pending', 'taken')";
-        let state = if outcome.is_ok() { "done" } else { "failed" };
-        let message_id = outcome.ok().map(u64::cast_signed);
-        let error = outcome.err().map(|error| error.to_string().replace('\0', "\u{FFFD}"));
-        let params: [&(dyn ToSql + Sync); 5] =
-            [&self.guild_id, &request_id, &state, &message_id, &error];
+        let sql = "update discorddb.requests set state = 'failed', finished_at = now(), error = $3 \
+                    where guild_id = $1 and id = $2 and state = 'pending'";
+        let error = OneLine(error).to_string().replace('\0', "\u{FFFD}");
+        let params: [&(dyn ToSql + Sync); 3] = [&self.guild_id, &request_id, &error];
         self.client
             .execute(sql, &params)
             .await
@@ -120,15 +102,6 @@ impl Requests {
         let days = i32::try_from(days).unwrap_or(i32::MAX);
         let deleted = self.client.execute(sql, &[&self.guild_id, &days]).await;
         deleted.map_err(failed("forget old requests"))
-    }
-
-    async fn requests(
-        &self,
-        sql: &str,
-        params: &[&(dyn ToSql + Sync)],
-    ) -> Result<Vec<Request>, DiscordDbError> {
-        let rows = self.client.query(sql, params).await;
-        Ok(rows.map_err(failed("read requests"))?.iter().map(request).collect())
     }
 }
 

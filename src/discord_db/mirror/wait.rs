@@ -5,13 +5,16 @@
 use std::time::{Duration, Instant};
 
 use super::Mirror;
-use crate::discord_db::error::DiscordDbError;
+use crate::discord_db::{
+    action::{Outcome, QueueAction},
+    error::DiscordDbError,
+};
 
 /// How often to look.
 const LOOK: Duration = Duration::from_millis(20);
 
 /// Something that Discord has confirmed.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Written {
     /// A message was written.
     Created(u64),
@@ -33,6 +36,33 @@ pub enum Written {
 }
 
 impl Written {
+    /// What an action that has succeeded has written.
+    #[must_use]
+    pub fn by(action: &QueueAction, outcome: &Outcome) -> Vec<Self> {
+        match (action, outcome) {
+            (_, Outcome::Database(category)) => vec![Self::ChannelCreated(category.id)],
+            (_, Outcome::Table(channel, definition)) => {
+                vec![Self::ChannelCreated(channel.id), Self::Pinned(definition.id)]
+            }
+            (_, Outcome::Record(message)) => match &message.edited_timestamp {
+                Some(at) => {
+                    vec![Self::Edited { message_id: message.id, edited_timestamp: at.clone() }]
+                }
+                None => vec![Self::Created(message.id)],
+            },
+            (QueueAction::DeleteRecord { record, .. }, Outcome::Deleted) => {
+                record.id().map(Self::Deleted).into_iter().collect()
+            }
+            (
+                QueueAction::DeleteTable { table: channel, .. }
+                | QueueAction::DeleteDatabase { database: channel, .. },
+                Outcome::Deleted,
+            ) => channel.id().map(Self::ChannelDeleted).into_iter().collect(),
+            // An update that a later delete made needless.
+            (_, Outcome::Deleted) => Vec::new(),
+        }
+    }
+
     fn id(&self) -> u64 {
         match self {
             Self::Created(id)

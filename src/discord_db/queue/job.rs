@@ -101,8 +101,9 @@ impl Job {
 
 impl Post {
     fn ended(&self, result: ActionResult) -> Step {
-        let with = self.with.iter().map(|&id| (id, result.clone()));
-        Step::Ended([(self.action, result.clone())].into_iter().chain(with).collect())
+        let mut results: Vec<_> = self.with.iter().map(|&id| (id, result.clone())).collect();
+        results.insert(0, (self.action, result));
+        Step::Ended(results)
     }
 }
 

@@ -3,7 +3,7 @@
 //! Requests stand in lanes (`lane`: one route of one channel or guild) and are granted in the order
 //! in which they came, except that no lane waits for another unless both count in one bucket. What
 //! limits them: the bucket that replies name (`bucket`), what other clients of the same token take
-//! from it (`others`), and limits that no header shows ([`sliding`]): 50 requests a second of a
+//! from it (`others`), and limits that no header shows (`sliding`): 50 requests a second of a
 //! bot, two name changes of a channel in ten minutes, edits of old messages.
 //!
 //! **Invariant:** a plain type without clock or IO. A ticket that was granted counts against every

@@ -468,6 +468,16 @@ language sql stable as $$
 $$;
 comment on function discorddb.session_of(bigint) is 'The gateway session that tells the messages of a guild; null when none does.';
 
+create function discorddb.is_served(guild bigint) returns boolean
+language sql volatile as $$
+    select exists (
+        select from pg_locks l
+         where l.locktype = 'advisory' and l.granted and l.objsubid = 1
+           and l.database = (select d.oid from pg_database d where d.datname = current_database())
+           and ((l.classid::bigint << 32) | l.objid::bigint) = hashtextextended('dsqlstate journal service', guild))
+$$;
+comment on function discorddb.is_served(bigint) is 'Whether a process is running that keeps the views of a guild and does what is asked for through them.';
+
 create view discorddb.tables_state as
 select b.guild_id, b.channel_id, b.complete and b.session_id is not distinct from s.session_id as complete,
        b.oldest_id, b.pages, b.messages, b.updated_at

@@ -15,6 +15,9 @@ use super::{RateHeaders, Ticket, Verdict, others::Others};
 /// Replies of one window are taken for one when their `X-RateLimit-Reset` differs by no more.
 const SAME_RESET: Duration = Duration::from_millis(250);
 
+/// Replies tell times in whole milliseconds, rounded up; a fast reply takes less than that.
+const ROUNDING: Duration = Duration::from_millis(1);
+
 /// How long a request that was given up may still be on its way to Discord.
 const STRAGGLER: Duration = Duration::from_secs(2);
 
@@ -52,6 +55,8 @@ struct Window {
     own: u32,
     /// What others took, at the least.
     others: u32,
+    /// Own requests that were refused.
+    refused: u32,
     /// When `others` was last known exactly.
     measured_at: Option<Instant>,
 }
@@ -180,6 +185,7 @@ impl Bucket {
             return false;
         };
         window.remaining = 0;
+        window.refused += 1;
         window.ends_before = window.ends_before.max(until);
         sent_at >= self.limit_since && window.own + pending >= self.limit
     }
@@ -208,12 +214,13 @@ impl Bucket {
         };
         let seen = Window {
             remaining: remaining.min(limit.max(1)),
-            ends_after: sent_at + reset_after,
+            ends_after: before(sent_at + reset_after, ROUNDING),
             ends_before: now + reset_after,
             reset: headers.reset,
             late_from: now + reset_after.mul_f64(0.75),
             own: u32::from(counted),
             others: 0,
+            refused: 0,
             measured_at: None,
         };
         match relation(self.window.as_ref(), &seen) {
@@ -221,7 +228,7 @@ impl Bucket {
             Relation::Newer => {
                 if let Some(old) = self.window.replace(seen) {
                     let was_late = old.measured_at.is_some_and(|at| at >= old.late_from);
-                    self.others.settle(old.others, was_late);
+                    self.others.settle(old.taken_by_others(self.limit), was_late);
                 }
             }
             relation => {
@@ -250,6 +257,16 @@ impl Bucket {
 }
 
 impl Window {
+    /// What others took or would have taken. How much they would is unknown when the bucket was spent
+    /// too early: half of it is a guess, which leaves two requests to find out better.
+    fn taken_by_others(&self, limit: u32) -> u32 {
+        if self.refused == 0 {
+            return self.others;
+        }
+        let half = limit.div_ceil(2).min(limit.saturating_sub(2));
+        half.max(self.others + self.refused)
+    }
+
     fn merge(&mut self, seen: &Self, is_unclear: bool) {
         self.remaining = self.remaining.min(seen.remaining);
         self.own += seen.own;
@@ -262,6 +279,11 @@ impl Window {
             self.ends_after = self.ends_after.max(seen.ends_after);
         }
     }
+}
+
+/// The clock may have begun later than that.
+fn before(at: Instant, time: Duration) -> Instant {
+    at.checked_sub(time).unwrap_or(at)
 }
 
 fn relation(newest: Option<&Window>, seen: &Window) -> Relation {

@@ -42,10 +42,18 @@ pub(super) struct Rules {
 pub(super) struct OtherClient {
     /// Requests at once to each bucket.
     pub(super) takes: u32,
-    /// How often.
-    pub(super) every: Duration,
+    pub(super) pattern: Pattern,
     /// When it stops.
     pub(super) until: Duration,
+}
+
+/// When another client sends.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Pattern {
+    /// By the clock.
+    Every(Duration),
+    /// So long after each window has opened.
+    AfterOpening(Duration),
 }
 
 impl Default for Rules {
@@ -69,7 +77,8 @@ enum Event {
     Arrive(Ticket),
     Reply(Ticket),
     GiveUp(Ticket),
-    Other,
+    /// The other client, to all buckets or to one.
+    Other(Option<(String, u64)>),
     Wake,
 }
 
@@ -129,8 +138,8 @@ impl Model {
             order: Vec::new(),
             random: SmallRng::seed_from_u64(seed),
         };
-        if model.rules.others.is_some() {
-            model.at(start + Duration::from_millis(1), Event::Other);
+        if let Some(OtherClient { pattern: Pattern::Every(_), .. }) = model.rules.others {
+            model.at(start + Duration::from_millis(1), Event::Other(None));
         }
         model
     }
@@ -152,7 +161,7 @@ impl Model {
             let Reverse((at, _, event)) = self.events.pop().expect("something is due");
             assert!(at - self.start < Duration::from_secs(100_000), "it never ends");
             self.now = self.now.max(at);
-            self.handle(&event);
+            self.handle(event);
             self.pump();
         }
         Outcome {
@@ -182,10 +191,11 @@ impl Model {
         }
     }
 
-    fn handle(&mut self, event: &Event) {
-        match *event {
+    fn handle(&mut self, event: Event) {
+        match event {
             Event::Wake => {}
-            Event::Other => self.other(),
+            Event::Other(Some(bucket)) => self.others_take(&bucket),
+            Event::Other(None) => self.other(),
             Event::Arrive(ticket) => self.arrive(ticket),
             Event::GiveUp(ticket) => {
                 self.limiter.forget(ticket, self.now);
@@ -226,8 +236,14 @@ impl Model {
 
     /// Takes one from the bucket; `None` when there is none.
     fn take(&mut self, name: &str, channel: u64) -> (Option<u32>, u32, Duration) {
-        let bucket = self.buckets.entry((name.to_owned(), channel)).or_default();
-        if bucket.ends.is_none_or(|ends| ends <= self.now) {
+        let key = (name.to_owned(), channel);
+        let ends = self.buckets.entry(key.clone()).or_default().ends;
+        let opens = ends.is_none_or(|ends| ends <= self.now);
+        if opens {
+            self.follow(key.clone());
+        }
+        let bucket = self.buckets.entry(key).or_default();
+        if opens {
             bucket.ends = Some(self.now + self.rules.window);
             bucket.used = 0;
             bucket.windows += 1;
@@ -273,16 +289,33 @@ impl Model {
     }
 
     fn other(&mut self) {
-        let other = self.rules.others.expect("there is another client");
         let keys: Vec<_> = self.buckets.keys().cloned().collect();
-        for (name, channel) in keys {
-            for _ in 0..other.takes {
-                self.take(&name, channel);
-            }
+        for key in keys {
+            self.others_take(&key);
         }
-        let next = self.now + other.every;
+        let other = self.rules.others.expect("there is another client");
+        let Pattern::Every(every) = other.pattern else { return };
+        let next = self.now + every;
         if next < self.start + other.until {
-            self.at(next, Event::Other);
+            self.at(next, Event::Other(None));
+        }
+    }
+
+    fn others_take(&mut self, (name, channel): &(String, u64)) {
+        for _ in 0..self.rules.others.map_or(0, |other| other.takes) {
+            self.take(name, *channel);
+        }
+    }
+
+    /// A window has opened.
+    fn follow(&mut self, bucket: (String, u64)) {
+        let Some(OtherClient { pattern: Pattern::AfterOpening(delay), until, .. }) =
+            self.rules.others
+        else {
+            return;
+        };
+        if self.now < self.start + until {
+            self.at(self.now + delay, Event::Other(Some(bucket)));
         }
     }
 

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use super::{
     LaneKey, Limiter, LimiterOptions, RateHeaders, RateReply, Scope, Standing, Stop, Ticket,
     Variant,
-    model::{Model, OtherClient, Outcome, Rules},
+    model::{Model, OtherClient, Outcome, Pattern, Rules},
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -42,6 +42,14 @@ fn rules() -> impl Strategy<Value = Rules> {
                 ..Rules::default()
             },
         )
+}
+
+/// Once in a window of five seconds, often right after its first request.
+fn pattern() -> impl Strategy<Value = Pattern> {
+    let after = |range: std::ops::Range<u64>| {
+        range.prop_map(|ms| Pattern::AfterOpening(Duration::from_millis(ms)))
+    };
+    prop_oneof![Just(Pattern::Every(5 * SECOND)), after(0..100), after(0..5000)]
 }
 
 fn config() -> ProptestConfig {
@@ -98,21 +106,24 @@ proptest! {
         takes in 1_u32..4,
         more in 2_u32..5,
         latency in 1_u64..30,
+        pattern in pattern(),
         seed in any::<u64>(),
     ) {
         let limit = takes + more;
         let others =
-            OtherClient { takes, every: 5 * SECOND, until: Duration::from_secs(90_000) };
+            OtherClient { takes, pattern, until: Duration::from_secs(90_000) };
         let latency_ms = latency..latency + 1;
         let rules = Rules { limit, latency_ms, others: Some(others), ..Rules::default() };
         let mut model = Model::new(rules.clone(), seed);
         for channel in 1..=3 {
-            model.enqueue("a", channel, 200);
+            model.enqueue("a", channel, 120);
         }
         let outcome = model.run();
         prop_assert_eq!(outcome.stats.caused_by_us, 0);
-        prop_assert_eq!(&outcome.refused_at, &Vec::<Duration>::new());
-        assert_fast(&outcome, best(&rules, 200, more), 6 * rules.window);
+        // That there is another client, and how much it takes, shows in the first windows.
+        let settled = 3 * rules.window;
+        prop_assert!(outcome.refused_at.iter().all(|at| *at < settled), "{:?}", outcome.refused_at);
+        assert_fast(&outcome, best(&rules, 120, more), 6 * rules.window);
     }
 }
 
@@ -138,7 +149,7 @@ fn a_channels_requests_arrive_in_order_when_the_network_keeps_it() {
 
 #[test]
 fn what_another_client_took_is_used_when_it_has_stopped() {
-    let others = OtherClient { takes: 2, every: 5 * SECOND, until: 100 * SECOND };
+    let others = OtherClient { takes: 2, pattern: Pattern::Every(5 * SECOND), until: 100 * SECOND };
     let rules = Rules { others: Some(others), ..Rules::default() };
     let mut model = Model::new(rules.clone(), 1);
     model.enqueue("messages", 1, 60);
@@ -261,23 +272,52 @@ fn an_empty_bucket_waits_for_its_window_to_end() {
 }
 
 #[test]
-fn a_late_reply_of_an_older_window_changes_nothing() {
+fn replies_that_are_quicker_than_their_times_are_exact_tell_of_one_window() {
     let mut bench = Bench::new();
-    let first = bench.enqueue(MESSAGE, None);
-    bench.reply(first, &told(4, 5, SECOND));
-    let slow = bench.enqueue(MESSAGE, None);
-    bench.now += 2 * SECOND;
-    let opener = bench.enqueue(MESSAGE, None);
-    assert!(bench.is_granted(opener));
-    bench.now += SECOND / 10;
+    let micros = Duration::from_micros;
+    // The window ends after 500.05 ms; each reply takes 0.1 ms and rounds what is left of it up.
+    let (began, ends) = (bench.now, bench.now + micros(500_050));
+    for (remaining, sent) in [(4, 0), (3, 900), (2, 1100), (1, 1900), (0, 2100)] {
+        bench.now = began + micros(sent);
+        let ticket = bench.enqueue(MESSAGE, None);
+        assert!(bench.is_granted(ticket));
+        let left = ends - bench.now;
+        bench.now += micros(100);
+        let rounded_up = Duration::from_millis(left.as_micros().div_ceil(1000) as u64);
+        bench.reply(ticket, &told(remaining, 5, rounded_up));
+    }
+    let next = bench.enqueue(MESSAGE, None);
+    let waits = bench.waits(next).expect("the window is spent");
+    assert!(bench.now + waits >= ends, "{waits:?}");
+    bench.now += waits;
+    let others = bench.enqueue(MESSAGE, None);
+    assert!(bench.is_granted(next));
+    bench.reply(next, &told(4, 5, SECOND));
+    // Nobody else was seen, so nothing is left for others.
+    assert!(bench.is_granted(others));
+}
+
+#[test]
+fn a_late_reply_of_an_older_window_changes_nothing() {
     let named = |mut reply: RateReply, reset| {
         reply.headers.reset = Some(Duration::from_secs(reset));
         reply
     };
-    bench.reply(opener, &named(told(4, 5, 5 * SECOND), 1007));
-    bench.reply(slow, &named(told(0, 5, SECOND), 1001));
-    let next = bench.enqueue(MESSAGE, None);
-    assert!(bench.is_granted(next));
+    // Of a long window the times alone say which is newer, of a short one its name does.
+    for window in [5 * SECOND, SECOND] {
+        let mut bench = Bench::new();
+        let first = bench.enqueue(MESSAGE, None);
+        bench.reply(first, &named(told(4, 5, SECOND), 1001));
+        let slow = bench.enqueue(MESSAGE, None);
+        bench.now += 2 * SECOND;
+        let opener = bench.enqueue(MESSAGE, None);
+        assert!(bench.is_granted(opener));
+        bench.now += SECOND / 10;
+        bench.reply(opener, &named(told(4, 5, window), 1003));
+        bench.reply(slow, &named(told(0, 5, SECOND), 1001));
+        let next = bench.enqueue(MESSAGE, None);
+        assert!(bench.is_granted(next), "{window:?}");
+    }
 }
 
 #[test]

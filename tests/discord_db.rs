@@ -1,0 +1,74 @@
+//! DiscordDB over REST, against the simulated Discord.
+
+mod crashes;
+mod limits;
+mod round_trip;
+
+use std::{collections::BTreeMap, path::Path, time::Duration};
+
+use dsqlstate::{
+    config::Secret,
+    discord_db::{DiscordDb, DiscordDbOptions, JournalPlace, rest::RestOptions},
+    simulator::{LimitsConfig, Simulator, SimulatorConfig},
+};
+
+use crate::support::engine::TOKEN;
+
+/// So that nothing here takes long.
+const GLOBAL_PER_SECOND: usize = 200;
+
+/// A guild without channels, in which the bot may do everything.
+struct Guild {
+    simulator: Simulator,
+    id: u64,
+}
+
+impl Guild {
+    fn with(change: impl FnOnce(&mut SimulatorConfig)) -> Self {
+        let mut config = SimulatorConfig {
+            guilds: 0,
+            empty_guilds: 1,
+            token: Some(TOKEN.into()),
+            real_clock: true,
+            ..SimulatorConfig::default()
+        };
+        change(&mut config);
+        let simulator = Simulator::start(config).unwrap();
+        let id = simulator.guild_ids()[0];
+        Self { simulator, id }
+    }
+
+    /// With limits that delay nothing for long.
+    fn new() -> Self {
+        Self::with(|config| config.limits = LimitsConfig::scaled(0.01))
+    }
+
+    async fn connect(&self, journal: JournalPlace) -> DiscordDb {
+        let mut options = DiscordDbOptions::new(self.id, Secret::new(TOKEN), journal);
+        options.rest = RestOptions {
+            api_url: self.simulator.api_url(),
+            first_backoff: Duration::from_millis(5),
+            global_per_second: GLOBAL_PER_SECOND,
+            ..options.rest
+        };
+        DiscordDb::connect(options).await.unwrap()
+    }
+
+    async fn connect_with_file(&self, path: &Path) -> DiscordDb {
+        self.connect(JournalPlace::File(path.into())).await
+    }
+}
+
+/// Every table of a database with the values of its records.
+type Tables = BTreeMap<String, Vec<Vec<String>>>;
+
+async fn read(db: &DiscordDb, database: &str) -> Tables {
+    let mut tables = Tables::new();
+    for table in db.database(database).await.unwrap().tables().await.unwrap() {
+        let records = table.records().await.unwrap().into_iter();
+        let records = records.map(|record| record.values().to_vec()).collect();
+        let before = tables.insert(table.name().to_owned(), records);
+        assert!(before.is_none(), "no table is there twice");
+    }
+    tables
+}
