@@ -140,20 +140,40 @@ fn csv_rows(bytes: &[u8]) -> Result<Rows, String> {
         Some(header) => header.map_err(|_| "its header is not UTF-8".to_owned())?,
         None => return Err("it is empty: a first line with the field names is needed".to_owned()),
     };
+    let mut lines = Lines { bytes, at: 0, line: 1 };
     let mut rows = Vec::new();
     for record in records {
         rows.push(match record {
             Ok(record) => {
-                let line = record.position().map_or(0, csv::Position::line);
-                (line, Raw::Values(record.iter().map(str::to_owned).collect()))
+                let values = record.iter().map(str::to_owned).collect();
+                (lines.of(record.position()), Raw::Values(values))
             }
             Err(error) => {
-                let line = error.position().map_or(0, csv::Position::line);
-                (line, Raw::Unreadable("it is not UTF-8".to_owned()))
+                (lines.of(error.position()), Raw::Unreadable("it is not UTF-8".to_owned()))
             }
         });
     }
     Ok(Rows { fields: header.iter().map(str::to_owned).collect(), rows })
+}
+
+/// Counts lines up to where records begin. The reader's own count is one behind after CR LF.
+struct Lines<'b> {
+    bytes: &'b [u8],
+    at: usize,
+    line: u64,
+}
+
+impl Lines<'_> {
+    /// The line of a record; they have to be asked for in order.
+    fn of(&mut self, position: Option<&csv::Position>) -> u64 {
+        let begin = position.and_then(|position| usize::try_from(position.byte()).ok());
+        let begin = begin.unwrap_or(self.at).clamp(self.at, self.bytes.len());
+        let is_break = |byte: &&u8| matches!(byte, b'\r' | b'\n');
+        let begin = begin + self.bytes[begin..].iter().take_while(is_break).count();
+        let breaks = self.bytes[self.at..begin].iter().filter(|byte| **byte == b'\n').count();
+        (self.at, self.line) = (begin, self.line + breaks as u64);
+        self.line
+    }
 }
 
 fn json_rows(bytes: &[u8]) -> Rows {
