@@ -3,7 +3,8 @@
 //! Rows are queued in chunks. Before a chunk is queued, its rows and the place of its first action in the import's own
 //! journal are noted. The rows of a chunk are queued in order and nothing else is, so after a crash the
 //! journal's next place tells which of them were queued; what was not noted as ended before is either
-//! finished by the journal or was finished already.
+//! finished by the journal or was finished already. The journal does not keep how: a row that Discord refused in the
+//! instant before the crash, between the journal's note and ours, counts as written.
 //!
 //! **Invariant:** a row is in one of five states: not begun, to be queued again, queued, written, refused.
 
