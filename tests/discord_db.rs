@@ -1,8 +1,12 @@
 //! DiscordDB over REST, against the simulated Discord.
 
+mod any_content;
 mod crashes;
+mod hand;
 mod limits;
 mod round_trip;
+mod schedule;
+mod texts;
 
 use std::{collections::BTreeMap, path::Path, time::Duration};
 
