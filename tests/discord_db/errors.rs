@@ -120,7 +120,9 @@ async fn every_permission_that_is_missing_is_named() {
     let shop = Shop::new().await;
     let channel = shop.table.channel().id;
     let text = |doing: &str, permission: &str| {
-        format!("the bot may not {doing}: give it the permission {permission} in the guild or channel")
+        format!(
+            "the bot may not {doing}: give it the permission {permission} in the guild or channel"
+        )
     };
     assert!(shop.simulator().permit(channel, Permissions::SEND_MESSAGES, false));
     shop.table.create_record(&["1", "tea"]).await.unwrap();
@@ -189,7 +191,8 @@ async fn names_and_fields_that_cannot_be_are_refused_before_anything_is_sent() {
                 row: leave them out";
     assert_shown(&error, "InvalidName", text);
     let error = shop.database.create_table("", &["a"]).await.err().unwrap();
-    let text = "\"\" cannot be the name of a table: it is empty: choose a name of 1 to 100 characters";
+    let text =
+        "\"\" cannot be the name of a table: it is empty: choose a name of 1 to 100 characters";
     assert_shown(&error, "InvalidName", text);
     let text = "table orders has 2 fields and 3 values were given: give one for each";
     let error = shop.table.create_record(&["1", "2", "3"]).await.err().unwrap();

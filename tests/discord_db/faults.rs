@@ -4,18 +4,25 @@ use std::time::Duration;
 
 use dsqlstate::{
     discord_db::{
-        CommitReport, DiscordDb, DiscordDbError, JournalPlace, Pending, Record, Table,
-        rest::Rest,
+        CommitReport, DiscordDb, DiscordDbError, JournalPlace, Pending, Record, Table, rest::Rest,
     },
-    simulator::{Limit, LimitName, LimitsConfig, RestFault},
+    simulator::{Limit, LimitName, LimitsConfig, RestFault, RestFaultOrder},
 };
 use serde_json::Value;
 use twilight_model::guild::Permissions;
 
-use super::{Guild, hand, read};
+use super::{GLOBAL_PER_SECOND, Guild, hand, read};
 use crate::support::engine::eventually;
 
 const POST: &str = "POST /channels/{channel.id}/messages";
+
+/// Windows of a hundredth of their length, but for what the client is told of the limit on everything.
+fn limits() -> LimitsConfig {
+    let mut limits = LimitsConfig::scaled(0.01);
+    let global = Limit::new(GLOBAL_PER_SECOND.try_into().unwrap(), 100_000);
+    limits.changed.insert(LimitName::Global, global);
+    limits
+}
 
 /// The database `shop` with so many tables `table-0`, `table-1`, … of one field.
 async fn tables(db: &DiscordDb, count: usize) -> Vec<Table> {
@@ -74,7 +81,8 @@ async fn a_limit_that_others_share_holds_its_channel_alone() {
             left.push(queued(&db, table).await);
         }
         left.sort_unstable();
-        (left[1] == 0).then(|| assert_eq!(left[2], 10, "the first insert of a table holds the rest"))
+        (left[1] == 0)
+            .then(|| assert_eq!(left[2], 10, "the first insert of a table holds the rest"))
     })
     .await;
     assert!(!commit.is_finished());
@@ -128,12 +136,8 @@ async fn storms_of_server_errors_lose_and_double_nothing() {
     let tables = tables(&db, 3).await;
     for (status, is_applied, skip) in [(502, true, 2), (503, false, 9), (500, true, 20)] {
         let fault = RestFault::ServerError { status, is_applied };
-        guild.simulator.order_fault(dsqlstate::simulator::RestFaultOrder {
-            fault,
-            target: String::new(),
-            skip,
-            count: 12,
-        });
+        let target = String::new();
+        guild.simulator.order_fault(RestFaultOrder { fault, target, skip, count: 12 });
     }
     guild.simulator.fault_next(RestFault::Lost { is_applied: true }, POST, 4);
     for table in &tables {
@@ -150,7 +154,9 @@ async fn storms_of_server_errors_lose_and_double_nothing() {
 async fn edits_of_old_messages_wait_and_inserts_do_not() {
     let guild = Guild::with(|config| {
         config.real_clock = false;
-        config.limits.enforced = false;
+        config.limits = limits();
+        // As the client thinks, in windows that are not shortened.
+        config.limits.changed.insert(LimitName::OldEdit, Limit::new(3, 2_000_000));
     });
     let db = guild.connect(JournalPlace::Nowhere).await;
     let table = tables(&db, 1).await.remove(0);
@@ -159,11 +165,6 @@ async fn edits_of_old_messages_wait_and_inserts_do_not() {
     let records = table.records().await.unwrap();
     // From the simulator's day to today: all of them are old.
     guild.simulator.follow_real_clock(true);
-    guild.simulator.set_limits(|limits| {
-        *limits = LimitsConfig::scaled(0.01);
-        // As the client thinks, in windows that are not shortened.
-        limits.changed.insert(LimitName::OldEdit, Limit::new(3, 2_000_000));
-    });
     let mut edits = Vec::new();
     for record in records {
         edits.push(record.update_field("n", "edited").await.unwrap().id());
@@ -178,7 +179,8 @@ async fn edits_of_old_messages_wait_and_inserts_do_not() {
     })
     .await;
     assert!(!commit.is_finished());
-    assert!(guild.simulator.stats().rest_429.is_empty());
+    let stats = guild.simulator.stats();
+    assert!(stats.rest_429.is_empty(), "{stats:?}");
     // Nobody waits for the rest: it would take 20 seconds.
     db.close().await;
     assert!(matches!(commit.await.unwrap(), Err(DiscordDbError::Stopped)));
@@ -186,17 +188,16 @@ async fn edits_of_old_messages_wait_and_inserts_do_not() {
 
 #[actix::test]
 async fn an_old_edit_that_discord_refuses_teaches_how_long_to_wait() {
-    let guild = Guild::new();
+    let guild = Guild::with(|config| {
+        config.limits = limits();
+        config.limits.changed.insert(LimitName::OldEdit, Limit::new(3, 100_000));
+    });
     let db = guild.connect(JournalPlace::Nowhere).await;
     let table = tables(&db, 1).await.remove(0);
     insert(&table, 5).await;
     db.commit().await.unwrap();
     // Discord's clock is ahead: it takes the messages for old and the client does not.
     guild.simulator.pass_time(Duration::from_secs(7200));
-    guild.simulator.set_limits(|limits| {
-        *limits = LimitsConfig::scaled(0.01);
-        limits.changed.insert(LimitName::OldEdit, Limit::new(3, 100_000));
-    });
     for record in table.records().await.unwrap() {
         record.update_field("n", "edited").await.unwrap();
     }
@@ -211,9 +212,8 @@ async fn an_old_edit_that_discord_refuses_teaches_how_long_to_wait() {
 #[actix::test]
 async fn a_third_new_name_waits_and_nothing_else_does() {
     let guild = Guild::with(|config| {
-        config.limits = LimitsConfig::scaled(0.01);
+        config.limits = limits();
         config.limits.changed.insert(LimitName::Rename, Limit::new(2, 60_000_000));
-        config.limits.changed.insert(LimitName::Global, Limit::new(200, 100_000));
     });
     let db = guild.connect(JournalPlace::Nowhere).await;
     let table = tables(&db, 1).await.remove(0);
@@ -241,10 +241,8 @@ async fn a_permission_that_is_taken_away_for_a_while_fails_what_was_to_be_writte
         assert!(guild.simulator.permit(channel, Permissions::SEND_MESSAGES, is_allowed));
     };
     let until_left = async |count| {
-        eventually("some are done", async || {
-            (queued(&db, &table).await <= count).then_some(())
-        })
-        .await;
+        eventually("some are done", async || (queued(&db, &table).await <= count).then_some(()))
+            .await;
     };
     until_left(50).await;
     permit(false);

@@ -124,10 +124,7 @@ impl Process {
         work: impl FnOnce(Self) -> F + Send + 'static,
     ) -> T {
         let process = self.clone();
-        let thread = std::thread::spawn(move || {
-            let system = actix::System::new();
-            system.block_on(work(process))
-        });
+        let thread = std::thread::spawn(move || actix::System::new().block_on(work(process)));
         thread.join().unwrap()
     }
 
@@ -240,7 +237,9 @@ enum Journals {
 impl Journals {
     fn place(&self, guild_id: u64) -> JournalPlace {
         match self {
-            Self::Files(dir) => JournalPlace::File(PathBuf::from(dir.path()).join(guild_id.to_string())),
+            Self::Files(dir) => {
+                JournalPlace::File(PathBuf::from(dir.path()).join(guild_id.to_string()))
+            }
             Self::Postgres(target) => JournalPlace::Postgres(Arc::clone(target)),
         }
     }
