@@ -72,7 +72,7 @@ impl Ending {
             End::BeforeItIsSent => {}
             End::WhileItIsSent => {
                 let sent = self.discord.perform(request);
-                let _ = actix::spawn(async move { sent.await.is_ok() });
+                drop(actix::spawn(async move { sent.await.is_ok() }));
             }
             End::BeforeTheAnswer => {
                 let _ = self.discord.perform(request).await;
