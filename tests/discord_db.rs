@@ -2,10 +2,14 @@
 
 mod any_content;
 mod crashes;
+mod errors;
+mod faults;
 mod hand;
+mod hand_made;
 mod limits;
 mod round_trip;
 mod schedule;
+mod sudden_ends;
 mod texts;
 
 use std::{collections::BTreeMap, path::Path, time::Duration};
@@ -47,7 +51,7 @@ impl Guild {
         Self::with(|config| config.limits = LimitsConfig::scaled(0.01))
     }
 
-    async fn connect(&self, journal: JournalPlace) -> DiscordDb {
+    fn options(&self, journal: JournalPlace) -> DiscordDbOptions {
         let mut options = DiscordDbOptions::new(self.id, Secret::new(TOKEN), journal);
         options.rest = RestOptions {
             api_url: self.simulator.api_url(),
@@ -55,7 +59,11 @@ impl Guild {
             global_per_second: GLOBAL_PER_SECOND,
             ..options.rest
         };
-        DiscordDb::connect(options).await.unwrap()
+        options
+    }
+
+    async fn connect(&self, journal: JournalPlace) -> DiscordDb {
+        DiscordDb::connect(self.options(journal)).await.unwrap()
     }
 
     async fn connect_with_file(&self, path: &Path) -> DiscordDb {

@@ -4,10 +4,10 @@ use std::time::Instant;
 
 use dsqlstate::{
     discord_db::JournalPlace,
-    simulator::{Limit, LimitName, LimitsConfig, RestFault},
+    simulator::{Limit, LimitName, LimitsConfig, Pace, RestFault},
 };
 
-use super::{GLOBAL_PER_SECOND, Guild, read};
+use super::{GLOBAL_PER_SECOND, Guild, read, schedule::Schedule};
 
 /// A window of 5 s lasts half a second.
 const SCALE: f64 = 0.1;
@@ -57,4 +57,22 @@ async fn a_limit_that_others_share_only_delays() {
     }
     assert_eq!(db.commit().await.unwrap().failures().count(), 0);
     assert_eq!(read(&db, "shop").await["table"].len(), 5);
+}
+
+/// The benchmark does this with 500 records for each table and windows of full length.
+#[actix::test]
+async fn every_window_is_used_fully_and_no_limit_is_met_also_beside_another_client() {
+    let runs = [None, Some(Pace::AtOnce), Some(Pace::Spread)].map(|other| {
+        let schedule = Schedule { tables: 10, records: 50, scale: SCALE, other };
+        actix::spawn(async move { (schedule, schedule.run(JournalPlace::Nowhere).await) })
+    });
+    for run in runs {
+        let (schedule, measured) = run.await.unwrap();
+        let best = schedule.best_windows();
+        println!("{schedule:?}: {:?} of {:?}, {measured:?}", measured.elapsed, schedule.best());
+        assert!(measured.stats.rest_429.is_empty(), "{schedule:?}: {measured:?}");
+        // One that a busy machine used late may have cost another.
+        assert!((best..=best + 1).contains(&measured.windows), "{schedule:?}: {measured:?}");
+        assert_eq!(measured.stats.other_client_requests > 0, schedule.other.is_some());
+    }
 }
