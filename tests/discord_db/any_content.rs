@@ -28,11 +28,11 @@ use crate::support::{
     engine::{Lab, TOKEN, stop, world},
 };
 
-const DATABASES: usize = 8;
+const DATABASES: usize = 4;
 /// Of each database, as many as a category holds.
 const TABLES: usize = 50;
 /// Of each table; with the tables themselves that makes ten thousand.
-const RECORDS: usize = 24;
+const RECORDS: usize = 49;
 const CASES: usize = 10_000;
 /// All characters that a message holds.
 const FULL: usize = 2000;

@@ -84,10 +84,20 @@ impl GuildLane {
                 !matches!(other, QueueAction::DeleteDatabase { name: freed, .. } if freed == name)
             }),
             QueueAction::CreateTable { database: Target::Made(_), .. } => false,
-            QueueAction::CreateTable { database, name, .. } => earlier.all(|(_, other)| {
-                !matches!(other, QueueAction::DeleteTable { database: of, name: freed, .. }
-                    if of == database && freed == name)
-            }),
+            QueueAction::CreateTable { database, name, .. } => {
+                let channel = channel_name(name);
+                earlier.all(|(_, other)| match other {
+                    QueueAction::DeleteTable { database: of, name: freed, .. } => {
+                        of != database || freed != name
+                    }
+                    // Until its definition is pinned, the channel of one looks like a half made
+                    // channel of the other.
+                    QueueAction::CreateTable { database: of, name: other, .. } => {
+                        of != database || channel_name(other) != channel
+                    }
+                    _ => true,
+                })
+            }
             // Whatever was queued before may concern one of its tables.
             _ => actions.first_key_value().is_some_and(|(first, _)| *first == id),
         }
@@ -213,6 +223,10 @@ fn job(id: ActionId, unfinished: &Unfinished, guild_id: u64, is_repeated: bool) 
         })),
         _ => None,
     }
+}
+
+fn channel_name(table: &str) -> Option<String> {
+    Some(name::channel_name(table).ok()?.name)
 }
 
 /// The text that defines a table.

@@ -3,6 +3,7 @@
 use crate::discord_db::{
     DiscordDbError,
     action::{ActionId, ActionResult, JournalIdentity, Outcome, QueueAction, Target},
+    codec,
     discord::{Message, Reply, Request, UnixMs, snowflake_at},
     fake::{BOT, FakeDiscord, GUILD, START, lost},
     journal::Replay,
@@ -370,6 +371,29 @@ fn a_name_can_be_used_again_once_it_is_free() {
     assert!(matches!(twice, Err(DiscordDbError::DatabaseExists { .. })), "{twice:?}");
     assert!(result(&setup.commit(), again).is_ok());
     assert_eq!(setup.discord.channels.len(), 1, "its tables are gone");
+}
+
+#[test]
+fn tables_whose_channels_have_one_name_do_not_take_each_others_channels() {
+    let mut setup = Setup::new();
+    let names = ["!", "?", ".."];
+    let tables = names.map(|name| setup.create_table(name));
+    setup.queue.commit(setup.now);
+    let mut issues = setup.issues();
+    while let Some(issue) = issues.pop() {
+        // The next table is looked at before the last one goes on.
+        setup.answer(issue);
+        issues.splice(0..0, setup.issues());
+    }
+    let results = setup.queue.take_ended();
+    for (id, name) in tables.into_iter().zip(names) {
+        let Ok(Outcome::Table(channel, definition)) = result(&results, id) else {
+            panic!("{name}: {results:?}")
+        };
+        let written = codec::decode_definition(&definition.content).expect("a definition");
+        assert_eq!((channel.name.as_str(), written.name.as_deref()), ("table", Some(name)));
+    }
+    assert_eq!(setup.discord.channels.len(), 2 + names.len());
 }
 
 #[test]
