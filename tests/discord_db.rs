@@ -46,6 +46,11 @@ impl Guild {
         Self { simulator, id }
     }
 
+    /// Without limits, for who writes by hand and pays no heed to them.
+    fn unlimited() -> Self {
+        Self::with(|config| config.limits.enforced = false)
+    }
+
     /// With limits that delay nothing for long.
     fn new() -> Self {
         Self::with(|config| config.limits = LimitsConfig::scaled(0.01))

@@ -61,7 +61,7 @@ struct Shop {
 impl Shop {
     /// The database `shop` with the table `orders` of the fields `id` and `item`.
     async fn new() -> Self {
-        let guild = Guild::new();
+        let guild = Guild::unlimited();
         let db = guild.connect(JournalPlace::Nowhere).await;
         let database = db.create_database("shop").await.unwrap();
         let table = database.create_table("orders", &["id", "item"]).await.unwrap();
@@ -263,7 +263,7 @@ async fn full_categories_and_guilds_are_told() {
 
 #[actix::test]
 async fn a_token_that_is_not_accepted_is_told_without_showing_it() {
-    let guild = Guild::new();
+    let guild = Guild::unlimited();
     let mut options = guild.options(JournalPlace::Nowhere);
     options.rest.token = Secret::new("another.token.than-this");
     let text = "discord does not accept the token: set DISCORD_TOKEN or [discord] token in the config to the token \
@@ -311,7 +311,7 @@ async fn requests_stop_before_discord_bans_the_address() {
 
 #[actix::test]
 async fn a_discord_that_cannot_be_reached_or_answers_nothing_usable_is_told() {
-    let guild = Guild::new();
+    let guild = Guild::unlimited();
     let mut options = guild.options(JournalPlace::Nowhere);
     options.rest.max_attempts = 2;
     options.patience = Duration::ZERO;
@@ -343,7 +343,7 @@ async fn a_discord_that_cannot_be_reached_or_answers_nothing_usable_is_told() {
 
 #[actix::test]
 async fn a_journal_that_cannot_be_used_is_told() {
-    let guild = Guild::new();
+    let guild = Guild::unlimited();
     let connect = |path: &Path| DiscordDb::connect(guild.options(JournalPlace::File(path.into())));
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("journal");

@@ -66,7 +66,7 @@ async fn queued(db: &DiscordDb, table: &Table) -> usize {
 
 #[actix::test]
 async fn a_limit_that_others_share_holds_its_channel_alone() {
-    let guild = Guild::new();
+    let guild = Guild::unlimited();
     let db = guild.connect(JournalPlace::Nowhere).await;
     let tables = tables(&db, 3).await;
     let retry_after = Duration::from_secs(3);
@@ -92,7 +92,7 @@ async fn a_limit_that_others_share_holds_its_channel_alone() {
 
 #[actix::test]
 async fn everything_pauses_for_cloudflare_and_goes_on() {
-    let guild = Guild::new();
+    let guild = Guild::unlimited();
     let db = guild.connect(JournalPlace::Nowhere).await;
     let tables = tables(&db, 3).await;
     let fault = RestFault::Cloudflare { retry_after: Duration::from_secs(1) };
@@ -118,7 +118,7 @@ async fn everything_pauses_for_cloudflare_and_goes_on() {
 
 #[actix::test]
 async fn a_limit_on_everything_that_is_lower_than_thought_is_respected() {
-    let guild = Guild::new();
+    let guild = Guild::unlimited();
     let db = guild.connect(JournalPlace::Nowhere).await;
     let tables = tables(&db, 5).await;
     // The client thinks that it may send 200 in a second.
@@ -139,7 +139,7 @@ async fn a_limit_on_everything_that_is_lower_than_thought_is_respected() {
 
 #[actix::test]
 async fn storms_of_server_errors_lose_and_double_nothing() {
-    let guild = Guild::new();
+    let guild = Guild::unlimited();
     let db = guild.connect(JournalPlace::Nowhere).await;
     let tables = tables(&db, 3).await;
     for (status, is_applied, skip) in [(502, true, 2), (503, false, 9), (500, true, 20)] {
@@ -239,7 +239,7 @@ async fn a_third_new_name_waits_and_nothing_else_does() {
 
 #[actix::test]
 async fn a_permission_that_is_taken_away_for_a_while_fails_what_was_to_be_written_meanwhile() {
-    let guild = Guild::new();
+    let guild = Guild::unlimited();
     let db = guild.connect(JournalPlace::Nowhere).await;
     let table = tables(&db, 1).await.remove(0);
     let pending = insert(&table, 60).await;
@@ -271,7 +271,7 @@ async fn a_permission_that_is_taken_away_for_a_while_fails_what_was_to_be_writte
 
 #[actix::test]
 async fn a_category_that_is_deleted_meanwhile_fails_new_tables_and_not_the_records() {
-    let guild = Guild::new();
+    let guild = Guild::unlimited();
     let db = guild.connect(JournalPlace::Nowhere).await;
     let table = tables(&db, 1).await.remove(0);
     let database = table.database().clone();
@@ -293,7 +293,7 @@ async fn a_category_that_is_deleted_meanwhile_fails_new_tables_and_not_the_recor
 
 #[actix::test]
 async fn two_processes_write_to_one_table_side_by_side() {
-    let guild = Guild::new();
+    let guild = Guild::unlimited();
     let dir = tempfile::tempdir().unwrap();
     let first = guild.connect_with_file(&dir.path().join("first")).await;
     let table = tables(&first, 1).await.remove(0);

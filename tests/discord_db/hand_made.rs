@@ -27,7 +27,7 @@ async fn delete(guild: &Guild, table: &Table, message: u64) {
 
 #[actix::test]
 async fn a_record_that_was_edited_by_hand_is_read_as_edited_and_updated_from_there() {
-    let guild = Guild::new();
+    let guild = Guild::unlimited();
     let db = guild.connect(JournalPlace::Nowhere).await;
     let table = orders(&db, 2).await;
     let record = table.records().await.unwrap()[0].clone();
@@ -42,7 +42,7 @@ async fn a_record_that_was_edited_by_hand_is_read_as_edited_and_updated_from_the
 
 #[actix::test]
 async fn records_that_were_deleted_by_hand_hold_up_nothing() {
-    let guild = Guild::new();
+    let guild = Guild::unlimited();
     let db = guild.connect(JournalPlace::Nowhere).await;
     let table = orders(&db, 8).await;
     let records = table.records().await.unwrap();
@@ -65,7 +65,7 @@ async fn records_that_were_deleted_by_hand_hold_up_nothing() {
 
 #[actix::test]
 async fn what_was_written_by_hand_is_a_record_and_keeps_what_nobody_changes() {
-    let guild = Guild::new();
+    let guild = Guild::unlimited();
     let db = guild.connect(JournalPlace::Nowhere).await;
     let table = orders(&db, 0).await;
     let texts = [r"1:C:\temp\new", "2", "3:two\nlines", r"4:\q \u{x} \", "5:a:b:c", ":"];
@@ -99,7 +99,7 @@ async fn what_was_written_by_hand_is_a_record_and_keeps_what_nobody_changes() {
 
 #[actix::test]
 async fn a_table_without_its_pin_is_none_until_it_is_pinned_again() {
-    let guild = Guild::new();
+    let guild = Guild::unlimited();
     let db = guild.connect(JournalPlace::Nowhere).await;
     let table = orders(&db, 2).await;
     let channel = table.channel().id;
