@@ -236,6 +236,7 @@ async fn what_was_written_before_tracking_began_is_read_once_and_until_then_over
     let alone = shop.connect(ReadFrom::Mirror(target)).await;
     let error = alone.database("shop").await.unwrap().table("orders").await.unwrap_err();
     assert!(matches!(error, DiscordDbError::Incomplete { .. }), "{error}");
+    assert!(error.to_string().contains("let `dsqlstate run` serve the guild"), "{error}");
 
     let service = shop.serve();
     shop.until("select bool_or(complete) as v from discorddb.tables_state", json!(true)).await;

@@ -70,7 +70,7 @@ pub enum DiscordDbError {
         reason: String,
     },
     /// The table has no such field.
-    #[error("table {table} has no field {field:?}: it has {}", fields.join(", "))]
+    #[error("table {table} has no field {field:?}: use one of its fields {}", fields.join(", "))]
     UnknownField {
         /// The table's name.
         table: String,

@@ -234,16 +234,20 @@ async fn every_exception_of_the_specification_is_an_error_that_says_what_to_do()
     expect!(table.create_record(&[&long, "x"]).await, E::DataTooLong { .. }, "shorten its values");
     let record = table.create_record(&["1", "new"]).await.expect("queued");
     expect!(record.update_field("state", &long).await, E::DataTooLong { .. }, "shorten its values");
-    expect!(record.update_field("nothing", "x").await, E::UnknownField { .. }, "it has id, state");
+    expect!(
+        record.update_field("nothing", "x").await,
+        E::UnknownField { .. },
+        "use one of its fields id, state"
+    );
     expect!(
         table.update_records("nothing", "x", Filter::all()).await,
         E::UnknownField { .. },
-        "it has id, state"
+        "use one of its fields id, state"
     );
     expect!(
         table.get_records(Filter::eq("nothing", "x")).await,
         E::UnknownField { .. },
-        "it has id, state"
+        "use one of its fields id, state"
     );
     expect!(database.table("nothing").await, E::TableNotFound { .. }, "create it");
     expect!(database.remove_table("nothing").await, E::TableNotFound { .. }, "create it");

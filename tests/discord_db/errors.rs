@@ -197,7 +197,7 @@ async fn names_and_fields_that_cannot_be_are_refused_before_anything_is_sent() {
     let text = "table orders has 2 fields and 3 values were given: give one for each";
     let error = shop.table.create_record(&["1", "2", "3"]).await.err().unwrap();
     assert_shown(&error, "WrongNumberOfValues", text);
-    let text = "table orders has no field \"price\": it has id, item";
+    let text = "table orders has no field \"price\": use one of its fields id, item";
     let unknown = [
         shop.table.get_records(Filter::eq("price", "1")).await.err().unwrap(),
         shop.table.update_records("price", "1", Filter::all()).await.err().unwrap(),
@@ -394,4 +394,11 @@ async fn a_queue_that_has_ended_is_told() {
     assert_shown(&pending.await.unwrap_err(), "Stopped", text);
     assert_shown(&shop.db.create_database("later").await.err().unwrap(), "Stopped", text);
     assert_shown(&shop.db.commit().await.unwrap_err(), "Stopped", text);
+}
+
+#[test]
+fn a_filter_that_cannot_be_understood_is_told() {
+    let error = Filter::parse("item = tea and").unwrap_err();
+    let text = "the filter cannot be understood: at its end: a field is expected, as in name = Ann";
+    assert_shown(&error, "InvalidFilter", text);
 }

@@ -66,7 +66,10 @@ fn a_field_that_the_table_has_not_is_named() {
     let fields = texts(&["id", "name"]);
     let filter = Filter::eq("id", "1").and(Filter::gt("age", "3").negated());
     let error = filter.check("people", &fields).expect_err("no such field");
-    assert_eq!(error.to_string(), "table people has no field \"age\": it has id, name");
+    assert_eq!(
+        error.to_string(),
+        "table people has no field \"age\": use one of its fields id, name"
+    );
     filter.check("people", &texts(&["age", "id"])).expect("known");
     let order = Order { field: Some("x".into()), descending: false };
     assert!(order.check("people", &fields).is_err());
