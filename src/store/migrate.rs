@@ -30,6 +30,12 @@ pub const MIGRATIONS: &[Migration] = &[
         name: "discorddb mirror",
         sql: include_str!("migrations/0003_discorddb_mirror.sql"),
     },
+    Migration {
+        version: 4,
+        name: "whole state",
+        sql: include_str!("migrations/0004_whole_state.sql"),
+    },
+    Migration { version: 5, name: "changes", sql: include_str!("migrations/0005_changes.sql") },
 ];
 
 /// Where one step stands.

@@ -1,0 +1,51 @@
+-- The history of changes, and how readers follow it.
+
+create sequence discord.changes_id_seq;
+
+create table discord.changes (
+    transaction_id bigint      not null,
+    id             bigint      not null default nextval('discord.changes_id_seq'),
+    at             timestamptz not null,
+    bot_id         bigint      not null,
+    guild_id       bigint      not null,
+    entity         text        not null,
+    entity_id      bigint      not null,
+    channel_id     bigint,
+    user_id        bigint,
+    action         text        not null check (action in ('create', 'update', 'delete')),
+    source         text        not null check (source in ('event', 'sync')),
+    old            jsonb,
+    new            jsonb,
+    primary key (transaction_id, id, at)
+) partition by range (at);
+create table discord.changes_default partition of discord.changes default;
+alter sequence discord.changes_id_seq owned by discord.changes.id;
+create index on discord.changes (guild_id, entity, entity_id, at);
+create index on discord.changes (guild_id, at);
+create index on discord.changes (user_id, at) where user_id is not null;
+comment on table discord.changes is 'What changed, from what to what: one row per row that an event changed, for the fields that [history] track names. Partitioned by month of at; view change_log adds who did it.';
+comment on column discord.changes.transaction_id is 'Transaction that wrote the row. Readers follow (transaction_id, id) and stay below the oldest transaction under way, so that no late commit is skipped.';
+comment on column discord.changes.id is 'Row number: the order within a transaction.';
+comment on column discord.changes.at is 'When the event was received that told of it.';
+comment on column discord.changes.bot_id is 'Bot that was told first.';
+comment on column discord.changes.guild_id is 'Guild, or 0.';
+comment on column discord.changes.entity is 'Table that the changed row is in.';
+comment on column discord.changes.entity_id is 'Which row of the guild: the last column of its key, such as members.user_id, roles.id or permission_overwrites.id.';
+comment on column discord.changes.channel_id is 'Channel that the row belongs to (permission_overwrites).';
+comment on column discord.changes.user_id is 'User that the row is about: members, users, bans, presences, voice states.';
+comment on column discord.changes.action is 'create: it is there now (again); update: its fields changed; delete: it is gone. For members these are joining and leaving.';
+comment on column discord.changes.source is 'event: Discord told of this change; sync: found by comparing with what Discord tells of the present, such as after having been offline.';
+comment on column discord.changes.old is 'Tracked fields that changed, before; all of them for delete.';
+comment on column discord.changes.new is 'Tracked fields that changed, after; all of them for create.';
+
+create table discord.change_cursors (
+    name           text        not null primary key,
+    transaction_id bigint      not null,
+    id             bigint      not null,
+    updated_at     timestamptz not null
+);
+comment on table discord.change_cursors is 'How far named readers of changes have come. One row each: a reader that is gone costs nothing.';
+comment on column discord.change_cursors.name is 'Name that the reader chose.';
+comment on column discord.change_cursors.transaction_id is 'Last row that was acknowledged: its transaction_id.';
+comment on column discord.change_cursors.id is 'Last row that was acknowledged: its id.';
+comment on column discord.change_cursors.updated_at is 'When that was.';
