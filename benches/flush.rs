@@ -4,7 +4,10 @@
 #![allow(missing_docs, reason = "criterion's macros make public functions")]
 #![allow(clippy::unwrap_used, reason = "a benchmark that cannot run may panic")]
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use bytes::{BufMut, Bytes, BytesMut};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
@@ -96,7 +99,7 @@ async fn prepare(target: &DatabaseTarget) -> (Flusher, Client) {
     let ceiling = "create table ceiling (like discord.members including all)";
     client.batch_execute(ceiling).await.unwrap();
     let flushing = connection::connect(target, "benchmark").await.unwrap().client;
-    (Flusher::new(flushing).await.unwrap(), client)
+    (Flusher::new(flushing, Arc::default()).await.unwrap(), client)
 }
 
 fn member_rows() -> Vec<Row> {

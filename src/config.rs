@@ -22,7 +22,10 @@ use std::{
 use serde::{Deserialize, Deserializer, de::Error as _};
 use twilight_model::gateway::Intents;
 
-use crate::id::GuildId;
+use crate::{
+    id::GuildId,
+    table::tracking::{DEFAULT_TRACK, Tracking},
+};
 
 pub use self::{
     error::{ConfigError, Place},
@@ -44,6 +47,8 @@ pub struct Config {
     pub database: DatabaseConfig,
     /// How rows are gathered before they go.
     pub writer: WriterConfig,
+    /// Which fields have a history.
+    pub history: HistoryConfig,
     /// Guilds that are used as databases.
     pub discord_db: DiscordDbConfig,
     /// The listener for metrics and health.
@@ -134,6 +139,14 @@ pub struct WriterConfig {
     pub in_flight_bytes: usize,
 }
 
+/// `[history]`
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct HistoryConfig {
+    /// Fields whose changes are kept in `discord.changes`, as `table.column`.
+    pub track: Vec<String>,
+}
+
 /// `[discord_db]`
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -209,6 +222,21 @@ impl Default for WriterConfig {
             flush_bytes: 8 << 20,
             in_flight_bytes: 16 << 20,
         }
+    }
+}
+
+impl Default for HistoryConfig {
+    fn default() -> Self {
+        Self { track: DEFAULT_TRACK.iter().map(|name| (*name).to_owned()).collect() }
+    }
+}
+
+impl HistoryConfig {
+    /// The fields, as the writers take them.
+    #[must_use]
+    pub fn tracking(&self) -> Tracking {
+        let names: Vec<&str> = self.track.iter().map(String::as_str).collect();
+        Tracking::of_names(&names).expect("a name that is none was refused when it was read")
     }
 }
 

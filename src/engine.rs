@@ -314,6 +314,7 @@ fn settings(
             bytes: config.writer.flush_bytes,
             interval: Duration::from_millis(config.writer.flush_interval_ms),
         },
+        tracking: Arc::new(config.history.tracking()),
         credits: credits(config.writer.in_flight_bytes),
         shard_threads: SHARD_THREADS,
         subscriber: options.subscriber,

@@ -22,9 +22,12 @@ use serde_json::value::RawValue;
 use crate::{
     id::Session,
     table::{
-        Change, Key, RowBuilder, Table,
+        Change, Key, Origin, RowBuilder, Source, Table,
         change::{RejectKind, RejectedEvent, ReplacedSet, Scope},
         decode::{self, Nested},
+        guilds::{GUILD_BOTS, ROLES},
+        members::MEMBERS,
+        users::USERS,
     },
 };
 
@@ -86,7 +89,8 @@ pub fn apply(
     row: &mut RowBuilder,
     out: &mut dyn FnMut(Change),
 ) -> Outcome {
-    let mut transform = Transform { received, row, out, rejected: false };
+    let news = News::Rows;
+    let mut transform = Transform { received, row, out, news, rejected: false };
     let envelope: Envelope<'_> = match serde_json::from_str(text) {
         Ok(envelope) => envelope,
         Err(error) => {
@@ -100,6 +104,7 @@ pub fn apply(
         }
     };
     let name = envelope.t.as_deref();
+    transform.news = News::of(name.unwrap_or_default());
     let data = envelope.d.unwrap_or(RawValue::NULL);
     match transform.dispatch(name.unwrap_or_default(), data) {
         Ok(Known::Yes) if transform.rejected => Outcome::Rejected,
@@ -122,11 +127,53 @@ enum Known {
     No,
 }
 
+/// Of what an event is news; whatever else it tells, it tells in passing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum News {
+    /// Of nothing: it tells what is.
+    Nothing,
+    /// Of users and of members.
+    People,
+    /// Of users.
+    Users,
+    /// Of everything but users and members.
+    Rows,
+}
+
+impl News {
+    fn of(event: &str) -> Self {
+        match event {
+            "READY"
+            | "GUILD_CREATE"
+            | "GUILD_MEMBERS_CHUNK"
+            | "THREAD_LIST_SYNC"
+            | "SOUNDBOARD_SOUNDS"
+            | "CHANNEL_INFO" => Self::Nothing,
+            "GUILD_MEMBER_ADD" | "GUILD_MEMBER_UPDATE" | "GUILD_MEMBER_REMOVE" => Self::People,
+            "PRESENCE_UPDATE" | "USER_UPDATE" => Self::Users,
+            _ => Self::Rows,
+        }
+    }
+
+    fn source(self, table: &Table) -> Source {
+        let is = |other: &'static Table| std::ptr::eq(table, other);
+        let told = match self {
+            // Whether the bot is in a guild is never told in passing.
+            Self::Nothing => is(&GUILD_BOTS),
+            Self::People => true,
+            Self::Users => !is(&MEMBERS),
+            Self::Rows => !is(&MEMBERS) && !is(&USERS),
+        };
+        if told { Source::Event } else { Source::Sync }
+    }
+}
+
 /// One dispatch being taken apart.
 struct Transform<'a> {
     received: Received<'a>,
     row: &'a mut RowBuilder,
     out: &'a mut dyn FnMut(Change),
+    news: News,
     rejected: bool,
 }
 
@@ -161,8 +208,22 @@ impl Transform<'_> {
         Ok(Known::Yes)
     }
 
-    fn emit(&mut self, change: Change) {
+    fn emit(&mut self, mut change: Change) {
+        match &mut change {
+            Change::Row(table, row) => row.origin = self.origin(table),
+            Change::Set(set) => set.origin = self.origin(set.table),
+            Change::RoleGone(role) => role.origin = self.origin(&ROLES),
+            Change::SessionStart(_) | Change::MemberChunk(_) | Change::Reject(_) => {}
+        }
         (self.out)(change);
+    }
+
+    fn origin(&self, table: &Table) -> Origin {
+        Origin {
+            bot_id: self.received.session.shard.bot_id.cast_signed(),
+            at_us: self.received.at_us,
+            source: self.news.source(table),
+        }
     }
 
     /// Begins a row and fills it from a JSON object.
@@ -205,8 +266,8 @@ impl Transform<'_> {
     }
 
     fn replace_set(&mut self, table: &'static Table, scope: Scope, present: Vec<Key>) {
-        let at_us = self.received.at_us;
-        self.emit(Change::Set(ReplacedSet { table, scope, present, at_us }));
+        let origin = Origin::default();
+        self.emit(Change::Set(ReplacedSet { table, scope, present, origin }));
     }
 
     fn reject(&mut self, event: Option<&str>, kind: RejectKind, error: String, payload: &str) {

@@ -8,8 +8,8 @@ pub mod failure;
 mod flush;
 mod flush_set;
 pub mod migrate;
+mod monthly_partitions;
 pub mod sessions;
-mod snowflake_partitions;
 mod target;
 #[cfg(test)]
 pub(crate) mod testing;
@@ -19,6 +19,6 @@ pub use self::{
     error::{PostgresError, StoreError},
     flush::{FlushReport, Flusher, table_names},
     flush_set::{FlushSet, LaneRows, Progress},
-    snowflake_partitions::ensure_message_partitions,
+    monthly_partitions::ensure_message_partitions,
     target::DatabaseTarget,
 };

@@ -17,11 +17,13 @@ pub mod members;
 pub mod messages;
 pub mod row;
 pub mod sql;
+pub mod tracking;
 pub mod users;
 
 pub use change::Change;
 pub use column::{Column, Guard, Merge, Table, Type};
-pub use row::{Key, Row, RowBuilder};
+pub use row::{Key, Origin, Row, RowBuilder, Source};
+pub use tracking::{Tracked, Tracking};
 
 /// Every table that events write, in the order in which a flush writes them. All writers use the
 /// same order and sort rows by key, so that they cannot deadlock. Users come last: they alone are

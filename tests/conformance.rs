@@ -1,5 +1,6 @@
 //! Discord's rules, one test each, from dispatch to table.
 
+mod changes;
 mod guilds;
 mod members;
 mod messages;

@@ -9,6 +9,7 @@ use toml::{Spanned, de::DeValue};
 use tracing_subscriber::filter::EnvFilter;
 
 use super::intents::{INTENT_NAMES, intent_by_name};
+use crate::table::Tracking;
 
 /// One key.
 #[derive(Debug)]
@@ -42,6 +43,8 @@ pub enum Rule {
     ShardRange,
     /// A list of guild ids.
     Guilds,
+    /// A list of fields that can have a history.
+    Track,
     /// `address:port`, or nothing.
     Address,
     /// A filter of `tracing`.
@@ -81,6 +84,7 @@ pub const KEYS: &[Key] = &[
     key("writer.flush_rows", Rule::Integer(1, 1_000_000)),
     key("writer.flush_bytes", Rule::Integer(1_024, 1_073_741_824)),
     key("writer.in_flight_bytes", Rule::Integer(1_048_576, 17_179_869_184)),
+    key("history.track", Rule::Track),
     key("discord_db.guilds", Rule::Guilds),
     key("http.listen", Rule::Address),
     key("log.format", Rule::OneOf(&["human", "json"])),
@@ -152,6 +156,9 @@ impl Rule {
             Self::Guilds => value.as_array().is_some_and(|ids| {
                 ids.iter().all(|id| integer(id.get_ref()).is_some_and(|id| id > 0))
             }),
+            Self::Track => value.as_array().is_some_and(|names| {
+                names.iter().all(|name| name.get_ref().as_str().is_some_and(Tracking::knows))
+            }),
             Self::Address => value
                 .as_str()
                 .is_some_and(|text| text.is_empty() || text.parse::<SocketAddr>().is_ok()),
@@ -164,9 +171,13 @@ impl Rule {
     /// The part of a refused value to show: of a list of names the first unknown one.
     fn culprit<'v, 'i>(self, value: &'v Spanned<DeValue<'i>>) -> &'v Spanned<DeValue<'i>> {
         let known = |name: &DeValue<'_>| name.as_str().and_then(intent_by_name).is_some();
+        let tracked = |name: &DeValue<'_>| name.as_str().is_some_and(Tracking::knows);
         match (self, value.get_ref().as_array()) {
             (Self::Intents, Some(names)) => {
                 names.iter().find(|name| !known(name.get_ref())).unwrap_or(value)
+            }
+            (Self::Track, Some(names)) => {
+                names.iter().find(|name| !tracked(name.get_ref())).unwrap_or(value)
             }
             _ => value,
         }
@@ -196,6 +207,9 @@ impl Rule {
             Self::Shards => format!("\"auto\" or an integer from 1 to {MAX_SHARDS}"),
             Self::ShardRange => "[] or [first, last] with 0 <= first <= last < shards".into(),
             Self::Guilds => "a list of guild ids, as in [41771983423143937]".into(),
+            Self::Track => "a list of table.column, table.create, table.delete or table.*, as in \
+                            [\"members.nick\", \"members.create\"]; messages have a history of their own"
+                .into(),
             Self::Address => "\"\" or address:port, as in \"127.0.0.1:9110\"".into(),
             Self::LogFilter => "a level (error, warn, info, debug, trace) or a list of \
                                 target=level, as in \"info,dsqlstate::writer=debug\""

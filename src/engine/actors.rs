@@ -55,6 +55,7 @@ impl Supervisor {
         let options = WriterOptions {
             place,
             target: Arc::clone(&settings.target),
+            tracking: Arc::clone(&settings.tracking),
             flush_interval: settings.limits.interval,
             mailbox: self.settings.shard_count as usize + 16,
             failures: ctx.address().recipient(),
@@ -62,8 +63,9 @@ impl Supervisor {
             metrics: WriterMetrics::new(place, Arc::clone(&self.stats)),
         };
         let (partitions, limits) = (settings.partitions, settings.limits);
+        let tracking = Arc::clone(&settings.tracking);
         let actor = WriterActor::start_in_arbiter(&arbiter.handle(), move |_| {
-            WriterActor::new(options, Partition::new(place, partitions, limits, applied))
+            WriterActor::new(options, Partition::new(place, partitions, limits, tracking, applied))
         });
         (actor, Arc::new(Semaphore::new(settings.credits as usize)))
     }

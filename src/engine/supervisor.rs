@@ -34,6 +34,7 @@ use crate::{
     id::{ResumePoint, ShardKey},
     metrics::{EngineMetrics, Stats},
     store::{DatabaseTarget, sessions::StoredProgress},
+    table::Tracking,
     writer::{
         WriterActor,
         actor::PanicNow,
@@ -71,6 +72,7 @@ pub(super) struct Settings {
     pub(super) target: Arc<DatabaseTarget>,
     pub(super) partitions: usize,
     pub(super) limits: BatchLimits,
+    pub(super) tracking: Arc<Tracking>,
     pub(super) credits: u32,
     pub(super) shard_threads: usize,
     pub(super) subscriber: Option<actix::Recipient<ChangesCommitted>>,

@@ -14,6 +14,7 @@ use super::{
 use crate::{
     id::shard_of,
     table::{
+        Origin,
         change::{RoleGone, Scope},
         channels::{CHANNELS, PERMISSION_OVERWRITES},
         guilds::{GUILD_BOTS, GUILDS, ONLY_IN_GUILD_CREATE, ROLE_DELETED_AT, ROLES, guild_bot},
@@ -172,7 +173,8 @@ impl Transform<'_> {
         self.row.bigint(1, role_id.0);
         self.row.timestamp_us(ROLE_DELETED_AT, at_us);
         self.emit_row(&ROLES)?;
-        self.emit(Change::RoleGone(RoleGone { guild_id: guild_id.0, role_id: role_id.0, at_us }));
+        let (guild_id, role_id) = (guild_id.0, role_id.0);
+        self.emit(Change::RoleGone(RoleGone { guild_id, role_id, origin: Origin::default() }));
         Ok(())
     }
 }

@@ -3,19 +3,22 @@
 //! **Invariant:** the partition's progress is written in the transaction that wrote the rows it
 //! speaks of, last.
 
+use std::sync::Arc;
+
 use bytes::{Bytes, BytesMut};
 use futures_util::SinkExt;
 use tokio_postgres::{Client, Error, SimpleQueryMessage, Transaction, types::ToSql};
 
-use super::{FlushSet, LaneRows, sessions, snowflake_partitions::SnowflakePartitions};
+use super::{FlushSet, LaneRows, monthly_partitions::MonthlyPartitions, sessions};
 use crate::{
     id::partition_of,
     table::{
-        TABLES, Table,
+        Source, TABLES, Table, Tracking,
         change::{ReplacedSet, SessionStart},
+        encode,
         guilds::GUILD_BOTS,
         row::staged,
-        sql::{self, Round},
+        sql::{self, Round, changes},
     },
 };
 
@@ -33,24 +36,29 @@ const MASK_BITS: u64 = (1 << 62) - 1;
 pub struct FlushReport {
     /// By place in [`TABLES`]: rows written, which leaves out rows that were equal.
     pub written: [u64; TABLES.len()],
+    /// Rows written to `changes`.
+    pub changes: u64,
 }
 
 /// A connection that is ready to flush: it has the staging tables.
 pub struct Flusher {
     client: Client,
-    partitions: SnowflakePartitions,
+    tracking: Arc<Tracking>,
+    months: MonthlyPartitions,
 }
 
 impl Flusher {
-    /// Prepares a fresh connection.
+    /// Prepares a fresh connection, whose flushes record what `tracking` names.
     ///
     /// # Errors
     /// Whatever PostgreSQL says.
-    pub async fn new(client: Client) -> Result<Self, Error> {
-        let stages: Vec<String> = TABLES.iter().map(|table| sql::create_stage(table)).collect();
-        client.batch_execute(&stages.join(";")).await?;
-        let partitions = SnowflakePartitions::load(&client).await?;
-        Ok(Self { client, partitions })
+    pub async fn new(client: Client, tracking: Arc<Tracking>) -> Result<Self, Error> {
+        let mut statements: Vec<String> =
+            TABLES.iter().map(|table| sql::create_stage(table)).collect();
+        statements.push(changes::CREATE_KNOWN_GUILDS.to_owned());
+        client.batch_execute(&statements.join(";")).await?;
+        let months = MonthlyPartitions::load(&client).await?;
+        Ok(Self { client, tracking, months })
     }
 
     /// Whether the connection is gone.
@@ -66,114 +74,181 @@ impl Flusher {
     pub async fn flush(&mut self, set: &FlushSet) -> Result<FlushReport, Error> {
         for lane in set.lanes.iter().filter(|lane| lane.table.partitioned_by_id) {
             let ids = lane.rows.iter().map(|(_, row)| row.key[1]);
-            self.partitions.ensure(&self.client, ids).await?;
+            self.months.ensure_of_ids(&self.client, ids).await?;
         }
+        self.months.ensure_of_times(&self.client, set.times_us()).await?;
+        let tracking = Arc::clone(&self.tracking);
         let transaction = self.client.transaction().await?;
-        let mut guilds = Vec::new();
-        for start in &set.sessions {
-            guilds.extend(start_session(&transaction, start, set).await?);
-        }
-        for role in &set.roles_gone {
-            sessions::remove_role(&transaction, role).await?;
-        }
-        let mut report = FlushReport::default();
-        for lane in &set.lanes {
-            mark_absent(&transaction, lane).await?;
-            let place = TABLES.iter().position(|table| std::ptr::eq(*table, lane.table));
-            let place = place.expect("lanes are made from TABLES");
-            report.written[place] = merge(&transaction, lane).await?;
-            if std::ptr::eq(lane.table, &raw const GUILD_BOTS) {
-                guilds.extend(lane.rows.iter().map(|(_, row)| row.key[0]));
-            }
-        }
-        if !guilds.is_empty() {
-            sessions::derive_guild_states(&transaction, &guilds).await?;
-        }
-        sessions::insert_rejected(&transaction, &set.rejected).await?;
-        sessions::save_progress(&transaction, set).await?;
+        let mut flush = Flush {
+            transaction: &transaction,
+            tracking: &tracking,
+            set,
+            report: FlushReport::default(),
+        };
+        flush.write().await?;
+        let report = flush.report;
         transaction.commit().await?;
         Ok(report)
     }
 }
 
-/// READY: guilds of the shard that it does not list were left while the bot was away; listed ones
-/// that are unknown or were left begin as unavailable. Returns the guilds whose state changed.
-async fn start_session(
-    transaction: &Transaction<'_>,
-    start: &SessionStart,
-    set: &FlushSet,
-) -> Result<Vec<i64>, Error> {
-    let mine =
-        |guild_id: &i64| partition_of(guild_id.cast_unsigned(), set.partitions) == set.partition;
-    let mut listed: Vec<i64> =
-        start.guilds.iter().map(|id| id.cast_signed()).filter(mine).collect();
-    listed.sort_unstable();
-    let known = sessions::guilds_of_shard(transaction, &start.session).await?;
-    let missing = known.into_iter().filter(mine).filter(|id| listed.binary_search(id).is_err());
-    let missing: Vec<i64> = missing.collect();
-    sessions::leave_guilds(transaction, start, &missing).await?;
-    let mut changed = sessions::expect_guilds(transaction, start, &listed).await?;
-    changed.extend(missing);
-    Ok(changed)
+/// One flush under way.
+struct Flush<'f> {
+    transaction: &'f Transaction<'f>,
+    tracking: &'f Tracking,
+    set: &'f FlushSet,
+    report: FlushReport,
 }
 
-/// Marks what is missing from complete sets as gone.
-async fn mark_absent(transaction: &Transaction<'_>, lane: &LaneRows) -> Result<(), Error> {
-    for scope_len in 1..=2 {
-        let sets: Vec<&ReplacedSet> =
-            lane.sets.iter().filter(|set| set.scope.len == scope_len).collect();
-        let Some(sql) = sql::mark_absent(lane.table, scope_len).filter(|_| !sets.is_empty()) else {
-            continue;
-        };
-        let scopes: Vec<Vec<i64>> =
-            (0..scope_len).map(|i| sets.iter().map(|set| set.scope.values[i]).collect()).collect();
-        let times: Vec<_> = sets.iter().map(|set| sessions::time(set.at_us)).collect();
-        let keys: Vec<Vec<i64>> = (0..lane.table.key_len())
-            .map(|i| {
-                sets.iter().flat_map(|set| set.present.iter().map(move |key| key[i])).collect()
-            })
-            .collect();
-        let mut params: Vec<&(dyn ToSql + Sync)> = Vec::new();
-        for scope in &scopes {
-            params.push(scope);
+impl Flush<'_> {
+    async fn write(&mut self) -> Result<(), Error> {
+        let (transaction, set) = (self.transaction, self.set);
+        let mut guilds = Vec::new();
+        for start in &set.sessions {
+            guilds.extend(self.start_session(start).await?);
         }
-        params.push(&times);
-        for key in &keys {
-            params.push(key);
+        let all_are_new = !self.look_at_guilds().await?;
+        for role in &set.roles_gone {
+            self.report.changes += sessions::remove_role(transaction, self.tracking, role).await?;
         }
-        transaction.execute(&sql, &params).await?;
-    }
-    Ok(())
-}
-
-/// Stages the rows and merges them round by round. Returns how many rows were written.
-async fn merge(transaction: &Transaction<'_>, lane: &LaneRows) -> Result<u64, Error> {
-    if lane.rows.is_empty() {
-        return Ok(0);
-    }
-    stage(transaction, lane).await?;
-    let mut written = 0;
-    let rounds = lane.rounds();
-    for round in 0..rounds {
-        let round = if rounds == 1 { Round::Only } else { Round::Nth(round) };
-        if let Some(history) = sql::keep_history(lane.table, round) {
-            transaction.batch_execute(&history).await?;
-        }
-        // Unprepared on purpose: a plan made while the table was small would be kept.
-        for message in transaction.simple_query(&sql::merge(lane.table, round)).await? {
-            if let SimpleQueryMessage::CommandComplete(rows) = message {
-                written += rows;
+        for lane in &set.lanes {
+            self.mark_absent(lane).await?;
+            let place = TABLES.iter().position(|table| std::ptr::eq(*table, lane.table));
+            let place = place.expect("lanes are made from TABLES");
+            self.report.written[place] = self.merge(lane, all_are_new).await?;
+            if std::ptr::eq(lane.table, &raw const GUILD_BOTS) {
+                guilds.extend(lane.rows.iter().map(|(_, row)| row.key[0]));
             }
         }
+        if !guilds.is_empty() {
+            sessions::derive_guild_states(transaction, &guilds).await?;
+        }
+        sessions::insert_rejected(transaction, &set.rejected).await?;
+        sessions::save_progress(transaction, set).await
     }
-    Ok(written)
+
+    /// READY: guilds of the shard that it does not list were left while the bot was away; listed ones
+    /// that are unknown or were left begin as unavailable. Returns the guilds whose state changed.
+    async fn start_session(&mut self, start: &SessionStart) -> Result<Vec<i64>, Error> {
+        let (transaction, set) = (self.transaction, self.set);
+        let tracked = self.tracking.of(&GUILD_BOTS);
+        let mine = |guild_id: &i64| {
+            partition_of(guild_id.cast_unsigned(), set.partitions) == set.partition
+        };
+        let mut listed: Vec<i64> =
+            start.guilds.iter().map(|id| id.cast_signed()).filter(mine).collect();
+        listed.sort_unstable();
+        let known = sessions::guilds_of_shard(transaction, &start.session).await?;
+        let missing = known.into_iter().filter(mine).filter(|id| listed.binary_search(id).is_err());
+        let missing: Vec<i64> = missing.collect();
+        sessions::leave_guilds(transaction, tracked, start, &missing).await?;
+        let mut changed = sessions::expect_guilds(transaction, tracked, start, &listed).await?;
+        changed.extend(missing);
+        self.report.changes += changed.len() as u64;
+        Ok(changed)
+    }
+
+    /// Notes what is known of the guilds that the flush tells of. Returns whether one of them was
+    /// ever told as a whole before.
+    async fn look_at_guilds(&self) -> Result<bool, Error> {
+        let is_of_guild = |table: &Table| table.columns[0].name == "guild_id";
+        let lanes = self.set.lanes.iter().filter(|lane| is_of_guild(lane.table));
+        let mut guilds: Vec<i64> =
+            lanes.flat_map(|lane| lane.rows.iter().map(|(_, row)| row.key[0])).collect();
+        guilds.sort_unstable();
+        guilds.dedup();
+        if guilds.is_empty() {
+            return Ok(false);
+        }
+        let row = self.transaction.query_one(changes::FILL_KNOWN_GUILDS, &[&guilds]).await?;
+        Ok(row.get::<_, i64>(0) > 0)
+    }
+
+    /// Marks what is missing from complete sets as gone.
+    async fn mark_absent(&mut self, lane: &LaneRows) -> Result<(), Error> {
+        let tracked = self.tracking.of(lane.table);
+        for scope_len in 1..=2 {
+            let sets: Vec<&ReplacedSet> =
+                lane.sets.iter().filter(|set| set.scope.len == scope_len).collect();
+            let Some(sql) =
+                sql::mark_absent(lane.table, tracked, scope_len).filter(|_| !sets.is_empty())
+            else {
+                continue;
+            };
+            let scopes: Vec<Vec<i64>> = (0..scope_len)
+                .map(|i| sets.iter().map(|set| set.scope.values[i]).collect())
+                .collect();
+            let origins = || sets.iter().map(|set| set.origin);
+            let times: Vec<_> = origins().map(|origin| sessions::time(origin.at_us)).collect();
+            let bots: Vec<_> = origins().map(|origin| origin.bot_id).collect();
+            let sources: Vec<_> = origins().map(|origin| origin.source.code()).collect();
+            let keys: Vec<Vec<i64>> = (0..lane.table.key_len())
+                .map(|i| {
+                    sets.iter().flat_map(|set| set.present.iter().map(move |key| key[i])).collect()
+                })
+                .collect();
+            let mut params: Vec<&(dyn ToSql + Sync)> = Vec::new();
+            for scope in &scopes {
+                params.push(scope);
+            }
+            params.push(&times);
+            params.push(&bots);
+            params.push(&sources);
+            for key in &keys {
+                params.push(key);
+            }
+            let ended = self.transaction.execute(&sql, &params).await?;
+            if tracked.delete {
+                self.report.changes += ended;
+            }
+        }
+        Ok(())
+    }
+
+    /// Stages the rows and merges them round by round. Returns how many rows were written.
+    async fn merge(&mut self, lane: &LaneRows, all_are_new: bool) -> Result<u64, Error> {
+        if lane.rows.is_empty() {
+            return Ok(0);
+        }
+        stage(self.transaction, lane).await?;
+        let tracked = self.tracking.of(lane.table);
+        // The first load of guilds is where history begins.
+        let is_first_load = all_are_new
+            && lane.table.columns[0].name == "guild_id"
+            && lane.rows.iter().all(|(_, row)| row.origin.source == Source::Sync);
+        let mut written = 0;
+        let rounds = lane.rounds();
+        for round in 0..rounds {
+            let round = if rounds == 1 { Round::Only } else { Round::Nth(round) };
+            if let Some(history) = sql::keep_history(lane.table, round) {
+                self.transaction.batch_execute(&history).await?;
+            }
+            let record = changes::record_changes(lane.table, tracked, round);
+            if let Some(record) = record.filter(|_| !is_first_load) {
+                self.report.changes += self.run(&record).await?;
+            }
+            written += self.run(&sql::merge(lane.table, round)).await?;
+        }
+        Ok(written)
+    }
+
+    /// Runs a statement unprepared, on purpose: a plan made while a table was small would be kept.
+    async fn run(&self, sql: &str) -> Result<u64, Error> {
+        let mut rows = 0;
+        for message in self.transaction.simple_query(sql).await? {
+            if let SimpleQueryMessage::CommandComplete(count) = message {
+                rows += count;
+            }
+        }
+        Ok(rows)
+    }
 }
 
 async fn stage(transaction: &Transaction<'_>, lane: &LaneRows) -> Result<(), Error> {
     let sink = transaction.copy_in::<_, Bytes>(&sql::copy_into_stage(lane.table)).await?;
     futures_util::pin_mut!(sink);
     let columns =
-        i16::try_from(staged(lane.table).count() + 3).expect("a table has fewer than 62 columns");
+        i16::try_from(staged(lane.table).count() + 6).expect("a table has fewer than 62 columns");
     let mut chunk = BytesMut::with_capacity(COPY_CHUNK_BYTES * 2);
     chunk.extend_from_slice(COPY_HEADER);
     for (round, row) in &lane.rows {
@@ -183,6 +258,9 @@ async fn stage(transaction: &Transaction<'_>, lane: &LaneRows) -> Result<(), Err
         field(&mut chunk, &[u8::from(row.inserts)]);
         let round = i16::try_from(*round).expect("a batch is flushed before it has so many rounds");
         field(&mut chunk, &round.to_be_bytes());
+        field(&mut chunk, &row.origin.bot_id.to_be_bytes());
+        field(&mut chunk, &encode::timestamp(row.origin.at_us));
+        field(&mut chunk, &row.origin.source.code().to_be_bytes());
         if chunk.len() >= COPY_CHUNK_BYTES {
             sink.feed(chunk.split().freeze()).await?;
         }
@@ -194,7 +272,7 @@ async fn stage(transaction: &Transaction<'_>, lane: &LaneRows) -> Result<(), Err
 }
 
 fn field(out: &mut BytesMut, payload: &[u8]) {
-    let len = i32::try_from(payload.len()).expect("mask, flag and round are short");
+    let len = i32::try_from(payload.len()).expect("mask, round and origin are short");
     out.extend_from_slice(&len.to_be_bytes());
     out.extend_from_slice(payload);
 }

@@ -74,6 +74,14 @@ impl FlushSet {
         self.lanes.iter().map(|lane| lane.rows.len()).sum()
     }
 
+    /// When what it tells was told: microseconds since 1970.
+    pub fn times_us(&self) -> impl Iterator<Item = i64> + '_ {
+        let rows = self.lanes.iter().flat_map(|lane| &lane.rows).map(|(_, row)| row.origin.at_us);
+        let sets = self.lanes.iter().flat_map(|lane| &lane.sets).map(|set| set.origin.at_us);
+        let roles = self.roles_gone.iter().map(|role| role.origin.at_us);
+        rows.chain(sets).chain(roles).chain(self.sessions.iter().map(|start| start.at_us))
+    }
+
     /// Takes the first half of the rows out into a set of its own, without progress: the first step
     /// of finding a row that PostgreSQL refuses. All rounds of a key stay together.
     #[must_use]

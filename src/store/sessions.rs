@@ -14,7 +14,13 @@ use twilight_model::gateway::Intents;
 use super::FlushSet;
 use crate::{
     id::{ResumePoint, Session, ShardKey},
-    table::change::{RejectedEvent, RoleGone, SessionStart},
+    table::{
+        Origin, Tracked, Tracking,
+        change::{RejectedEvent, RoleGone, SessionStart},
+        channels::PERMISSION_OVERWRITES,
+        members::MEMBERS,
+        sql::changes,
+    },
 };
 
 /// Microseconds since 1970 as PostgreSQL takes times.
@@ -39,32 +45,55 @@ pub(super) async fn guilds_of_shard(
 /// Marks guilds as left.
 pub(super) async fn leave_guilds(
     transaction: &Transaction<'_>,
+    tracked: Tracked,
     start: &SessionStart,
     guilds: &[i64],
 ) -> Result<(), Error> {
-    let sql = "update discord.guild_bots set state = 'left', left_at = $3, updated_at = $3 \
-                where bot_id = $1 and guild_id = any($2) and state <> 'left'";
-    let bot_id = start.session.shard.bot_id.cast_signed();
-    transaction.execute(sql, &[&bot_id, &guilds, &time(start.at_us)]).await.map(|_| ())
+    let states = "update discord.guild_bots t set state = 'left', left_at = $4, updated_at = $4 \
+                    from discord.guild_bots old \
+                   where t.bot_id = $1 and t.guild_id = any($3) and t.state <> 'left' \
+                     and $2::integer is not null \
+                     and old.guild_id = t.guild_id and old.bot_id = t.bot_id \
+               returning t.guild_id, old.state as before, t.state as after";
+    change_states(transaction, tracked, states, start, guilds).await.map(|_| ())
 }
 
 /// Notes listed guilds that are new, or were left, as unavailable. Returns those.
+///
+/// The guilds of a bot's first READY are where it begins; later ones were joined meanwhile.
 pub(super) async fn expect_guilds(
     transaction: &Transaction<'_>,
+    tracked: Tracked,
     start: &SessionStart,
     guilds: &[i64],
 ) -> Result<Vec<i64>, Error> {
-    let sql = "insert into discord.guild_bots (guild_id, bot_id, shard_id, state, since, updated_at) \
-               select id, $1, $2, 'unavailable', $4, $4 from unnest($3::bigint[]) id \
-                where not exists (select from discord.guild_bots b where b.guild_id = id and b.bot_id = $1 and b.state <> 'left') \
-                order by id \
-                   on conflict (guild_id, bot_id) do update set state = 'unavailable', left_at = null, \
-                      since = excluded.since, shard_id = excluded.shard_id, updated_at = excluded.updated_at \
-            returning guild_id";
+    let bot_id = start.session.shard.bot_id.cast_signed();
+    let sql = "select exists (select from discord.shards where bot_id = $1 and shard_id = $2)";
+    let shard_id = start.session.shard.shard_id.cast_signed();
+    let is_known: bool = transaction.query_one(sql, &[&bot_id, &shard_id]).await?.get(0);
+    let tracked = if is_known { tracked } else { Tracked::default() };
+    let states = "insert into discord.guild_bots as t (guild_id, bot_id, shard_id, state, since, updated_at) \
+                  select id, $1, $2, 'unavailable', $4, $4 from unnest($3::bigint[]) id \
+                   where not exists (select from discord.guild_bots b where b.guild_id = id and b.bot_id = $1 and b.state <> 'left') \
+                   order by id \
+                      on conflict (guild_id, bot_id) do update set state = 'unavailable', left_at = null, \
+                         since = excluded.since, shard_id = excluded.shard_id, updated_at = excluded.updated_at \
+               returning t.guild_id, 'left' as before, t.state as after";
+    change_states(transaction, tracked, states, start, guilds).await
+}
+
+async fn change_states(
+    transaction: &Transaction<'_>,
+    tracked: Tracked,
+    states: &str,
+    start: &SessionStart,
+    guilds: &[i64],
+) -> Result<Vec<i64>, Error> {
+    let sql = changes::recording_states(tracked, states);
     let shard = start.session.shard;
     let params: [&(dyn ToSql + Sync); 4] =
         [&shard.bot_id.cast_signed(), &shard.shard_id.cast_signed(), &guilds, &time(start.at_us)];
-    let rows = transaction.query(sql, &params).await?;
+    let rows = transaction.query(&sql, &params).await?;
     Ok(rows.iter().map(|row| row.get(0)).collect())
 }
 
@@ -85,19 +114,25 @@ pub(super) async fn derive_guild_states(
     transaction.execute(sql, &[&guilds]).await.map(|_| ())
 }
 
-/// Takes a deleted role from members and overwrites that are in the tables.
+/// Takes a deleted role from members and overwrites that are in the tables. Returns how many changes
+/// were recorded.
 pub(super) async fn remove_role(
     transaction: &Transaction<'_>,
+    tracking: &Tracking,
     role: &RoleGone,
-) -> Result<(), Error> {
-    let members = "update discord.members set roles = array_remove(roles, $2), updated_at = $3 \
-                    where guild_id = $1 and roles @> array[$2::bigint]";
-    let overwrites = "update discord.permission_overwrites set deleted_at = $3, updated_at = $3 \
-                       where guild_id = $1 and id = $2 and deleted_at is null";
-    for sql in [members, overwrites] {
-        transaction.execute(sql, &[&role.guild_id, &role.role_id, &time(role.at_us)]).await?;
+) -> Result<u64, Error> {
+    let Origin { bot_id, at_us, source } = role.origin;
+    let params: [&(dyn ToSql + Sync); 5] =
+        [&role.guild_id, &role.role_id, &time(at_us), &bot_id, &source.code()];
+    let (members, overwrites) = (tracking.of(&MEMBERS), tracking.of(&PERMISSION_OVERWRITES));
+    let taken = changes::take_role(&MEMBERS, members);
+    let mut recorded = transaction.execute(&taken, &params).await?;
+    let taken = changes::take_overwrites(&PERMISSION_OVERWRITES, overwrites);
+    let ended = transaction.execute(&taken, &params).await?;
+    if overwrites.delete {
+        recorded += ended;
     }
-    Ok(())
+    Ok(recorded)
 }
 
 /// Keeps rejected events; one that is replayed is kept once.

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use super::{Key, Row, Table};
+use super::{Key, Origin, Row, Table};
 use crate::id::{GuildId, Session};
 
 /// One thing that an event says.
@@ -34,8 +34,8 @@ pub struct ReplacedSet {
     pub scope: Scope,
     /// The keys that are there.
     pub present: Vec<Key>,
-    /// When this was told: microseconds since 1970.
-    pub at_us: i64,
+    /// Who told it.
+    pub origin: Origin,
 }
 
 /// Leading key columns: the guild, or a guild and a channel.
@@ -83,8 +83,8 @@ pub struct RoleGone {
     pub guild_id: i64,
     /// The role.
     pub role_id: i64,
-    /// When this was told: microseconds since 1970.
-    pub at_us: i64,
+    /// Who told it.
+    pub origin: Origin,
 }
 
 /// READY: the guilds that a shard sees now. A guild of the shard that is missing was left.

@@ -33,6 +33,12 @@ pub fn timestamp_us(out: &mut Vec<u8>, unix_us: i64) {
     bigint(out, unix_us.saturating_sub(POSTGRES_EPOCH_US));
 }
 
+/// The payload of a `timestamptz` given in microseconds since 1970.
+#[must_use]
+pub fn timestamp(unix_us: i64) -> [u8; 8] {
+    unix_us.saturating_sub(POSTGRES_EPOCH_US).to_be_bytes()
+}
+
 /// Appends the payload of a `text`, leaving out U+0000.
 pub fn text(out: &mut Vec<u8>, value: &str) {
     if memchr::memchr(0, value.as_bytes()).is_none() {

@@ -3,14 +3,44 @@
 //! **Invariant:** `fields` is exactly the body of a binary `COPY` row for the table's staged
 //! columns; a column outside `mask` is there as NULL and means "not told".
 
-use std::cmp::Ordering;
-
 use serde_json::value::RawValue;
 
 use super::{Column, Merge, Table, encode};
 
 /// Primary key of any table, unused places 0; sorts as PostgreSQL sorts the key.
 pub type Key = [i64; 3];
+
+/// How a row came to be told.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Source {
+    /// An event about this very thing: something happened to it.
+    #[default]
+    Event,
+    /// In passing, or as part of what is now: a difference happened at some time before.
+    Sync,
+}
+
+impl Source {
+    /// As it travels to SQL.
+    #[must_use]
+    pub fn code(self) -> i16 {
+        match self {
+            Self::Event => 0,
+            Self::Sync => 1,
+        }
+    }
+}
+
+/// By whom, when and how a row was told: what its history says.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Origin {
+    /// The bot.
+    pub bot_id: i64,
+    /// Microseconds since 1970.
+    pub at_us: i64,
+    /// How.
+    pub source: Source,
+}
 
 /// One row, encoded.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,6 +51,8 @@ pub struct Row {
     pub mask: u64,
     /// Whether the row may be created; otherwise it only changes a row that is there.
     pub inserts: bool,
+    /// Who told it.
+    pub origin: Origin,
     fields: Box<[u8]>,
 }
 
@@ -57,6 +89,27 @@ impl Row {
                     _ => !newer.tells(column) || old == new,
                 }
             })
+    }
+
+    /// Whether laying `newer` over this row loses no history that `columns` have: what it tells of
+    /// them is told already, or nothing of them was told before.
+    #[must_use]
+    pub fn takes(&self, newer: &Self, table: &Table, columns: u64) -> bool {
+        let told = newer.mask & columns;
+        if told == 0 {
+            return self.inserts || !newer.inserts;
+        }
+        if self.mask & columns == 0 && !self.inserts {
+            return true;
+        }
+        told & !self.mask == 0
+            && (self.inserts || !newer.inserts)
+            && self.pairs(newer, table).filter(|(column, ..)| told & bit(*column) != 0).all(
+                |(column, old, new)| match table.columns[column].merge {
+                    Merge::Tombstone => old.is_some() == new.is_some(),
+                    _ => old == new,
+                },
+            )
     }
 
     /// Lays `newer` over this row: told columns win, a tombstone keeps its first time.
@@ -140,17 +193,6 @@ impl Row {
     #[must_use]
     pub fn bytes(&self) -> usize {
         size_of::<Self>() + self.fields.len()
-    }
-
-    /// Whether one of two rows of one key is stale by the rule of
-    /// [`super::Guard::ByEditedTimestamp`]: compared at milliseconds, nulls first.
-    #[must_use]
-    pub fn compare_edit_time(&self, newer: &Self, table: &Table, column: usize) -> Ordering {
-        let time = |row: &Self| {
-            let payload = row.get(table, column).and_then(|bytes| bytes.try_into().ok());
-            payload.map(|bytes| i64::from_be_bytes(bytes).div_euclid(1000))
-        };
-        time(self).cmp(&time(newer))
     }
 }
 
@@ -408,7 +450,8 @@ impl RowBuilder {
         for column in staged(table) {
             push_field(&mut fields, self.payload(column));
         }
-        Some(Row { key, mask: self.mask, inserts: self.inserts, fields: fields.into() })
+        let Self { mask, inserts, .. } = *self;
+        Some(Row { key, mask, inserts, origin: Origin::default(), fields: fields.into() })
     }
 }
 

@@ -7,9 +7,11 @@
 //!
 //! **Invariant:** no values in SQL text, only names from constants.
 
+pub mod changes;
+
 use std::fmt::Write;
 
-use super::{Column, Guard, Merge, Table, row::bit, row::staged};
+use super::{Column, Guard, Merge, Table, Tracked, row::bit, row::staged};
 
 /// Name of the staging table of a table.
 #[must_use]
@@ -23,7 +25,8 @@ pub fn stage_name(table: &Table) -> String {
 pub fn create_stage(table: &Table) -> String {
     format!(
         "create temporary table {stage} on commit delete rows as \
-         select {columns}, 0::bigint as mask, false as inserts, 0::smallint as round \
+         select {columns}, 0::bigint as mask, false as inserts, 0::smallint as round, \
+                0::bigint as origin_bot, now() as origin_at, 0::smallint as origin_source \
            from discord.{name} with no data",
         stage = stage_name(table),
         columns = names(table, staged(table), ""),
@@ -35,7 +38,8 @@ pub fn create_stage(table: &Table) -> String {
 #[must_use]
 pub fn copy_into_stage(table: &Table) -> String {
     format!(
-        "copy {stage} ({columns}, mask, inserts, round) from stdin (format binary)",
+        "copy {stage} ({columns}, mask, inserts, round, origin_bot, origin_at, origin_source) \
+         from stdin (format binary)",
         stage = stage_name(table),
         columns = names(table, staged(table), ""),
     )
@@ -80,7 +84,7 @@ pub fn keep_history(table: &Table, round: Round) -> Option<String> {
         round = round.condition(),
         only_if = history.only_if,
         guard = guard(table),
-        differs = tracked_differs(table),
+        differs = history_differs(table),
     ))
 }
 
@@ -112,12 +116,13 @@ pub fn merge(table: &Table, round: Round) -> String {
     )
 }
 
-/// Marks as gone the rows of scopes of `scope_len` key columns that are not among the keys.
+/// Marks as gone the rows of scopes of `scope_len` key columns that are not among the keys, and
+/// records that.
 ///
-/// Parameters: one `bigint[]` per scope column, `timestamptz[]` (when it was told), then one
-/// `bigint[]` per key column.
+/// Parameters: one `bigint[]` per scope column, `timestamptz[]` (when it was told), `bigint[]` (by
+/// which bot), `smallint[]` (whether in passing), then one `bigint[]` per key column.
 #[must_use]
-pub fn mark_absent(table: &Table, scope_len: usize) -> Option<String> {
+pub fn mark_absent(table: &Table, tracked: Tracked, scope_len: usize) -> Option<String> {
     let tombstone = quoted(&table.columns[table.only(Merge::Tombstone)?]);
     let key_len = table.key_len();
     let arrays = |first: usize, n: usize| {
@@ -134,22 +139,26 @@ pub fn mark_absent(table: &Table, scope_len: usize) -> Option<String> {
         let values = values.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
         format!(" and coalesce(t.{} not in ({values}), true)", quoted(&table.columns[column]))
     });
-    Some(format!(
-        "update discord.{name} t set {tombstone} = scope.at{more}, updated_at = scope.at \
-           from unnest({scopes}, ${at}::timestamptz[]) as scope ({scope_labels}, at) \
+    let update = format!(
+        "update discord.{name} t set {tombstone} = told.at{more}, updated_at = told.at \
+           from unnest({scopes}, ${at}::timestamptz[], ${bot}::bigint[], ${source}::smallint[]) \
+                as told ({scope_labels}, at, bot_id, source) \
           where {in_scope} and t.{tombstone} is null{only} \
             and not exists (select from unnest({keys}) as present ({key_labels}) where {is_present})",
         name = table.name,
         more = if table.name == "voice_states" { ", channel_id = null" } else { "" },
         scopes = arrays(1, scope_len),
         at = scope_len + 1,
+        bot = scope_len + 2,
+        source = scope_len + 3,
         scope_labels = labels(scope_len),
-        in_scope = equal("scope", scope_len),
+        in_scope = equal("told", scope_len),
         only = outlasting.unwrap_or_default(),
-        keys = arrays(scope_len + 2, key_len),
+        keys = arrays(scope_len + 4, key_len),
         key_labels = labels(key_len),
         is_present = equal("present", key_len),
-    ))
+    );
+    Some(changes::recording_ends(table, tracked, &update))
 }
 
 fn quoted(column: &Column) -> String {
@@ -207,7 +216,7 @@ fn value(table: &Table, column: usize) -> String {
              else coalesce(t.{name}, '{{}}') || s.{name} end"
         ),
         Merge::Computed { sql, .. } => {
-            let sql = sql.replace("{tracked}", &tracked_differs(table));
+            let sql = sql.replace("{tracked}", &history_differs(table));
             if table.columns[column].is_staged() {
                 format!("case when {told} then {sql} else t.{name} end")
             } else {
@@ -244,11 +253,16 @@ fn differs(table: &Table) -> String {
     sql
 }
 
-/// Whether a tracked column differs.
-fn tracked_differs(table: &Table) -> String {
-    let tracked =
-        table.columns.iter().enumerate().filter(|(_, column)| column.merge == Merge::Tracked);
-    tracked
+/// Whether a column differs whose differences go to the table's own history.
+fn history_differs(table: &Table) -> String {
+    let tracked = table.columns.iter().enumerate().filter(|(_, c)| c.merge == Merge::Tracked);
+    tracked_columns_differ(table, tracked.fold(0, |mask, (i, _)| mask | bit(i)))
+}
+
+/// Whether one of some columns is told and differs.
+fn tracked_columns_differ(table: &Table, columns: u64) -> String {
+    let of_them = table.columns.iter().enumerate().filter(|(i, _)| columns & bit(*i) != 0);
+    of_them
         .map(|(i, column)| {
             let name = quoted(column);
             format!("(s.mask & {} <> 0 and s.{name} is distinct from t.{name})", bit(i))

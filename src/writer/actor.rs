@@ -20,6 +20,7 @@ use super::{
 use crate::{
     metrics::WriterMetrics,
     store::{DatabaseTarget, FlushReport, FlushSet, StoreError},
+    table::Tracking,
 };
 
 /// What a writer needs.
@@ -28,6 +29,8 @@ pub struct WriterOptions {
     pub place: usize,
     /// The database.
     pub target: Arc<DatabaseTarget>,
+    /// Which fields have a history.
+    pub tracking: Arc<Tracking>,
     /// Oldest that a batch gets.
     pub flush_interval: Duration,
     /// Messages that may wait; shards have at most one under way each.
@@ -63,7 +66,12 @@ impl WriterActor {
         Self {
             place: options.place,
             partition,
-            writer: Some(Writer::new(options.target, options.place, Arc::clone(&metrics))),
+            writer: Some(Writer::new(
+                options.target,
+                options.place,
+                options.tracking,
+                Arc::clone(&metrics),
+            )),
             flush_interval: options.flush_interval,
             mailbox: options.mailbox,
             timer_runs: false,

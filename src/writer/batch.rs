@@ -4,7 +4,7 @@
 //! sequences that it covers.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, HashSet},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -14,10 +14,13 @@ use crate::{
     id::{Session, ShardKey},
     store::{FlushSet, LaneRows, Progress},
     table::{
-        Change, Row, Table,
+        Change, Key, Row, Source, Table, Tracking,
         change::{RejectedEvent, RoleGone, SessionStart},
         channels::PERMISSION_OVERWRITES,
-        members::{self, MEMBERS},
+        encode,
+        guilds::{GUILD_BOTS, guild_bot},
+        members::{self, MEMBERS, PRESENCES},
+        users::USERS,
     },
 };
 
@@ -46,11 +49,14 @@ pub enum FlushTrigger {
     Interval,
     /// A new session begins; what came before must be written before.
     Session,
+    /// What comes would hide the history of what waits, or tell it from what was there before.
+    Order,
 }
 
 impl FlushTrigger {
     /// Every trigger, for metrics.
-    pub const ALL: [Self; 4] = [Self::Rows, Self::Bytes, Self::Interval, Self::Session];
+    pub const ALL: [Self; 5] =
+        [Self::Rows, Self::Bytes, Self::Interval, Self::Session, Self::Order];
 
     /// Its label.
     #[must_use]
@@ -60,6 +66,7 @@ impl FlushTrigger {
             Self::Bytes => "bytes",
             Self::Interval => "interval",
             Self::Session => "session",
+            Self::Order => "order",
         }
     }
 }
@@ -68,6 +75,8 @@ impl FlushTrigger {
 pub struct Batch {
     opened_at: Option<Instant>,
     lanes: Vec<Lane>,
+    /// Guilds that a GUILD_CREATE in this batch confirmed.
+    confirmed: HashSet<i64>,
     roles_gone: Vec<RoleGone>,
     sessions: Vec<SessionStart>,
     rejected: Vec<RejectedEvent>,
@@ -79,9 +88,18 @@ pub struct Batch {
 
 impl Default for Batch {
     fn default() -> Self {
+        Self::new(&Tracking::default())
+    }
+}
+
+impl Batch {
+    /// An empty batch.
+    #[must_use]
+    pub fn new(tracking: &Tracking) -> Self {
         Self {
             opened_at: None,
-            lanes: Lane::all(),
+            lanes: Lane::all(tracking),
+            confirmed: HashSet::new(),
             roles_gone: Vec::new(),
             sessions: Vec::new(),
             rejected: Vec::new(),
@@ -91,9 +109,36 @@ impl Default for Batch {
             rounds: 0,
         }
     }
-}
 
-impl Batch {
+    /// Whether the changes of one event must not be in one batch with what waits: they would hide the
+    /// history of it, or what they find of a guild would be taken for its first load.
+    #[must_use]
+    pub fn must_precede(&self, changes: &[Change]) -> bool {
+        self.rows > 0
+            && changes.iter().any(|change| match change {
+                Change::Set(set) => self.lane_of(set.table).hides(set),
+                Change::RoleGone(role) => {
+                    let has_role = |_: &Key, row: &Row| {
+                        let roles = row.get(&MEMBERS, members::ROLES);
+                        roles.is_some_and(|ids| {
+                            encode::read_bigint_array(ids).any(|id| id == role.role_id)
+                        })
+                    };
+                    let is_role = |key: &Key, _: &Row| key[2] == role.role_id;
+                    self.lane_of(&MEMBERS).has_history_of(role.guild_id, has_role)
+                        || self
+                            .lane_of(&PERMISSION_OVERWRITES)
+                            .has_history_of(role.guild_id, is_role)
+                }
+                Change::Row(table, row) => {
+                    row.origin.source == Source::Sync
+                        && !(is(table, &MEMBERS) || is(table, &USERS) || is(table, &PRESENCES))
+                        && self.confirmed.contains(&row.key[0])
+                }
+                Change::SessionStart(_) | Change::MemberChunk(_) | Change::Reject(_) => false,
+            })
+    }
+
     /// Takes a change in. Member chunks are no rows: the partition keeps them.
     pub fn push(&mut self, change: Change) {
         match change {
@@ -105,7 +150,7 @@ impl Batch {
             Change::RoleGone(role) => {
                 self.lane(&MEMBERS).strip(role.guild_id, members::ROLES, role.role_id);
                 let is_role = |key: &[i64; 3]| key[2] == role.role_id;
-                self.lane(&PERMISSION_OVERWRITES).bury(role.guild_id, role.at_us, is_role);
+                self.lane(&PERMISSION_OVERWRITES).bury(role.guild_id, role.origin.at_us, is_role);
                 self.roles_gone.push(role);
             }
             Change::SessionStart(start) => self.sessions.push(start),
@@ -119,14 +164,22 @@ impl Batch {
     }
 
     fn fold(&mut self, table: &'static Table, row: Row) {
+        if is(table, &GUILD_BOTS) && row.tells(guild_bot::CONFIRMED_AT) {
+            self.confirmed.insert(row.key[0]);
+        }
         let growth = self.lane(table).fold(row);
         self.rows += growth.rows;
         self.bytes += growth.bytes;
         self.rounds = self.rounds.max(growth.rounds);
     }
 
+    fn lane_of(&self, table: &'static Table) -> &Lane {
+        let lane = self.lanes.iter().find(|lane| is(lane.table(), table));
+        lane.expect("every table that events write is in TABLES")
+    }
+
     fn lane(&mut self, table: &'static Table) -> &mut Lane {
-        let lane = self.lanes.iter_mut().find(|lane| std::ptr::eq(lane.table(), table));
+        let lane = self.lanes.iter_mut().find(|lane| is(lane.table(), table));
         lane.expect("every table that events write is in TABLES")
     }
 
@@ -186,6 +239,10 @@ impl Batch {
             progress,
         }
     }
+}
+
+fn is(table: &Table, other: &'static Table) -> bool {
+    std::ptr::eq(table, other)
 }
 
 #[cfg(test)]

@@ -1,24 +1,27 @@
 //! The unflushed rows of one table.
 //!
-//! Rows of one key fold into one row. Where what becomes of a row depends on the row before it
-//! ([`Table::folds`]), the later row waits for the next round of the same flush: two edits within
-//! one flush are two revisions, and leaving and joining again is not staying.
+//! Rows of one key fold into one row. Where that would lose history, or what becomes of a row depends
+//! on the row before it ([`Table::folds`]), the later row waits for the next round of the same flush:
+//! two edits within one flush are two revisions, two nicks are two changes, and leaving and joining
+//! again is not staying.
 //!
-//! **Invariant:** applying the rounds in order gives the same tables as applying the events one by
-//! one.
+//! **Invariant:** applying the rounds in order gives the same tables and the same history as applying
+//! the events one by one. Where a set or a cascade would end rows of which history is kept,
+//! [`Lane::hides`] says so, and the batch is closed first.
 
-use std::{cmp::Ordering, collections::BTreeMap};
+use std::collections::{BTreeMap, HashSet};
 
 use crate::table::{
-    Guard, Key, Merge, Row, TABLES, Table,
+    Guard, Key, Merge, Origin, Row, TABLES, Table, Tracking,
     change::{ReplacedSet, Scope},
     encode,
-    messages::EDITED_TIMESTAMP,
 };
 
 /// The unflushed rows and sets of one table.
 pub struct Lane {
     table: &'static Table,
+    /// Columns whose differences are history.
+    history: u64,
     rows: BTreeMap<Key, Rounds>,
     sets: BTreeMap<Scope, PresentKeys>,
 }
@@ -31,7 +34,7 @@ struct Rounds {
 
 struct PresentKeys {
     keys: Vec<Key>,
-    at_us: i64,
+    origin: Origin,
 }
 
 /// How much a lane grew.
@@ -48,11 +51,13 @@ pub struct Growth {
 impl Lane {
     /// An empty lane for each table, in flush order.
     #[must_use]
-    pub fn all() -> Vec<Self> {
-        TABLES
-            .iter()
-            .map(|table| Self { table, rows: BTreeMap::new(), sets: BTreeMap::new() })
-            .collect()
+    pub fn all(tracking: &Tracking) -> Vec<Self> {
+        TABLES.iter().map(|table| Self::new(table, tracking)).collect()
+    }
+
+    fn new(table: &'static Table, tracking: &Tracking) -> Self {
+        let history = tracking.history_columns(table);
+        Self { table, history, rows: BTreeMap::new(), sets: BTreeMap::new() }
     }
 
     /// The table.
@@ -80,14 +85,23 @@ impl Lane {
         if is_stale(last, &row, table) {
             return Growth::default();
         }
-        if !table.folds() {
+        let waits = if table.folds() {
+            self.history != 0 && !last.takes(&row, table, self.history)
+        } else {
             if last.already_tells(&row, table) {
                 return Growth { rounds: 1 + rounds.later.len(), ..Growth::default() };
             }
+            true
+        };
+        if waits {
             rounds.later.push(row);
             return Growth { rows: 1, bytes, rounds: 1 + rounds.later.len() };
         }
         let before = last.bytes();
+        // Who told what history will say: the first, unless that one told nothing of it.
+        if last.mask & self.history == 0 && !last.inserts {
+            last.origin = row.origin;
+        }
         last.overlay(&row, table);
         Growth {
             rows: 0,
@@ -109,12 +123,38 @@ impl Lane {
                 continue;
             }
             if last.get(set.table, tombstone).is_none() {
-                last.tell(set.table, tombstone, &timestamp(set.at_us));
+                last.tell(set.table, tombstone, &timestamp(set.origin.at_us));
             }
         }
         self.sets
             .retain(|scope, _| !(set.scope.len <= scope.len && set.scope.contains_scope(scope)));
-        self.sets.insert(set.scope, PresentKeys { keys, at_us: set.at_us });
+        self.sets.insert(set.scope, PresentKeys { keys, origin: set.origin });
+    }
+
+    /// Whether a set would end unflushed rows of which history is kept: they have to be written
+    /// before, since what was said of them is history too.
+    #[must_use]
+    pub fn hides(&self, set: &ReplacedSet) -> bool {
+        if self.history == 0 {
+            return false;
+        }
+        let (low, high) = set.scope.bounds();
+        let mut unflushed = self.rows.range(low..=high).peekable();
+        if unflushed.peek().is_none() {
+            return false;
+        }
+        let present: HashSet<&Key> = set.present.iter().collect();
+        unflushed.any(|(key, _)| !present.contains(key))
+    }
+
+    /// Whether unflushed rows of a guild for which `picks` holds have a history.
+    #[must_use]
+    pub fn has_history_of(&self, guild_id: i64, picks: impl Fn(&Key, &Row) -> bool) -> bool {
+        let (low, high) = Scope::guild(guild_id).bounds();
+        self.history != 0
+            && self.rows.range(low..=high).any(|(key, rounds)| {
+                std::iter::once(&rounds.first).chain(&rounds.later).any(|row| picks(key, row))
+            })
     }
 
     /// Takes a value out of a `bigint[]` column of every unflushed row of a guild.
@@ -158,7 +198,7 @@ impl Lane {
             table,
             scope,
             present: present.keys,
-            at_us: present.at_us,
+            origin: present.origin,
         });
         (rows.collect(), sets.collect())
     }
@@ -173,13 +213,9 @@ fn timestamp(unix_us: i64) -> Vec<u8> {
 /// Whether `newer`, though later, tells an older state than `last`.
 fn is_stale(last: &Row, newer: &Row, table: &Table) -> bool {
     match table.guard {
-        Guard::InOrder => false,
+        // An older version of a message is a version: where it belongs is for SQL to say.
+        Guard::InOrder | Guard::ByEditedTimestamp => false,
         Guard::ByFrame => last.updated_at_us(table) > newer.updated_at_us(table),
-        Guard::ByEditedTimestamp => {
-            last.tells(EDITED_TIMESTAMP)
-                && newer.tells(EDITED_TIMESTAMP)
-                && last.compare_edit_time(newer, table, EDITED_TIMESTAMP) == Ordering::Greater
-        }
     }
 }
 
@@ -189,12 +225,12 @@ mod tests {
     use crate::table::{
         RowBuilder,
         members::{LEFT_AT, MEMBERS, NICK, ROLES},
-        messages::{CONTENT, MESSAGES},
+        messages::{CONTENT, EDITED_TIMESTAMP, MESSAGES},
         users::{USERNAME, USERS},
     };
 
     fn lane(table: &'static Table) -> Lane {
-        Lane { table, rows: BTreeMap::new(), sets: BTreeMap::new() }
+        Lane::new(table, &Tracking::nothing())
     }
 
     fn row(table: &'static Table, id: i64, build: impl FnOnce(&mut RowBuilder)) -> Row {
@@ -218,7 +254,8 @@ mod tests {
 
     fn members_set(present: &[i64]) -> ReplacedSet {
         let present = present.iter().map(|id| [1, *id, 0]).collect();
-        ReplacedSet { table: &MEMBERS, scope: Scope::guild(1), present, at_us: 5 }
+        let origin = Origin { at_us: 5, ..Origin::default() };
+        ReplacedSet { table: &MEMBERS, scope: Scope::guild(1), present, origin }
     }
 
     #[test]
@@ -229,6 +266,40 @@ mod tests {
         let (rows, _) = lane.into_parts();
         assert_eq!(rows.len(), 1);
         assert_eq!(rows[0].1.get(&MEMBERS, NICK), Some(&b"b"[..]));
+    }
+
+    #[test]
+    fn two_changes_of_a_tracked_field_are_two_rounds_and_told_again_none() {
+        let tracking = Tracking::of_names(&["members.nick"]).expect("there are nicks");
+        let mut lane = Lane::new(&MEMBERS, &tracking);
+        let nick = |nick: &str| row(&MEMBERS, 2, |row| row.text(NICK, nick));
+        assert_eq!(lane.fold(nick("a")).rounds, 1);
+        assert_eq!(lane.fold(nick("a")).rounds, 1);
+        assert_eq!(lane.fold(row(&MEMBERS, 2, |row| row.bigint_array(ROLES, &[8]))).rounds, 1);
+        assert_eq!(lane.fold(nick("b")).rounds, 2);
+        assert_eq!(lane.fold(nick("a")).rounds, 3);
+    }
+
+    #[test]
+    fn leaving_and_joining_again_are_two_rounds_where_either_is_history() {
+        let tracking = Tracking::of_names(&["members.create"]).expect("members have a tombstone");
+        let mut lane = Lane::new(&MEMBERS, &tracking);
+        lane.fold(row(&MEMBERS, 2, |row| row.timestamp_us(LEFT_AT, 5)));
+        assert_eq!(lane.fold(row(&MEMBERS, 2, |row| row.timestamp_us(LEFT_AT, 6))).rounds, 1);
+        assert_eq!(lane.fold(row(&MEMBERS, 2, |row| row.null(LEFT_AT))).rounds, 2);
+    }
+
+    #[test]
+    fn a_set_hides_unflushed_rows_outside_it_if_their_history_is_kept() {
+        let tracking = Tracking::of_names(&["members.delete"]).expect("members have a tombstone");
+        let mut tracked = Lane::new(&MEMBERS, &tracking);
+        let mut plain = lane(&MEMBERS);
+        for lane in [&mut tracked, &mut plain] {
+            lane.fold(row(&MEMBERS, 2, |row| row.null(LEFT_AT)));
+        }
+        assert!(!tracked.hides(&members_set(&[2])));
+        assert!(tracked.hides(&members_set(&[3])));
+        assert!(!plain.hides(&members_set(&[3])));
     }
 
     #[test]
@@ -248,12 +319,11 @@ mod tests {
     }
 
     #[test]
-    fn an_edit_time_cut_off_to_milliseconds_is_no_older() {
+    fn an_older_version_of_a_message_is_kept_for_its_history() {
         let mut lane = lane(&MESSAGES);
         lane.fold(message("new", Some(5_000_999)));
-        assert_eq!(lane.fold(message("newer", Some(5_000_000))).rounds, 2);
-        assert_eq!(lane.fold(message("stale", Some(4_999_000))), Growth::default());
-        assert_eq!(lane.fold(message("stale too", None)), Growth::default());
+        assert_eq!(lane.fold(message("old", Some(4_999_000))).rounds, 2);
+        assert_eq!(lane.fold(message("first", None)).rounds, 3);
     }
 
     #[test]

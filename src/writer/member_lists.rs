@@ -9,7 +9,7 @@
 use std::collections::{HashMap, HashSet};
 
 use crate::table::{
-    Key, Row,
+    Key, Origin, Row,
     change::{MemberChunk, ReplacedSet, Scope},
     members::{LEFT_AT, MEMBERS},
 };
@@ -45,7 +45,7 @@ impl MemberLists {
     }
 
     /// Takes a chunk in. Returns the guild's complete set when it was the last one missing.
-    pub fn chunk(&mut self, chunk: MemberChunk, at_us: i64) -> Option<ReplacedSet> {
+    pub fn chunk(&mut self, chunk: MemberChunk, origin: Origin) -> Option<ReplacedSet> {
         if !chunk.nonce.starts_with(FULL_LIST_NONCE_PREFIX) || chunk.index >= chunk.count {
             return None;
         }
@@ -62,7 +62,7 @@ impl MemberLists {
         let mut present: Vec<Key> =
             list.present.into_iter().map(|user_id| [chunk.guild_id, user_id, 0]).collect();
         present.sort_unstable();
-        Some(ReplacedSet { table: &MEMBERS, scope: Scope::guild(chunk.guild_id), present, at_us })
+        Some(ReplacedSet { table: &MEMBERS, scope: Scope::guild(chunk.guild_id), present, origin })
     }
 
     /// Gives up the lists of guilds for which `ended` holds: their session is over.
@@ -111,35 +111,44 @@ mod tests {
     #[test]
     fn a_list_is_complete_when_every_chunk_came_in_any_order_and_however_often() {
         let mut lists = MemberLists::default();
-        assert_eq!(users(lists.chunk(chunk("full-1", 2, 3, &[5]), 0)), None);
-        assert_eq!(users(lists.chunk(chunk("full-1", 0, 3, &[1, 2]), 0)), None);
-        assert_eq!(users(lists.chunk(chunk("full-1", 0, 3, &[1, 2]), 0)), None);
-        assert_eq!(users(lists.chunk(chunk("full-1", 1, 3, &[3]), 0)), Some(vec![1, 2, 3, 5]));
+        assert_eq!(users(lists.chunk(chunk("full-1", 2, 3, &[5]), Origin::default())), None);
+        assert_eq!(users(lists.chunk(chunk("full-1", 0, 3, &[1, 2]), Origin::default())), None);
+        assert_eq!(users(lists.chunk(chunk("full-1", 0, 3, &[1, 2]), Origin::default())), None);
+        assert_eq!(
+            users(lists.chunk(chunk("full-1", 1, 3, &[3]), Origin::default())),
+            Some(vec![1, 2, 3, 5])
+        );
     }
 
     #[test]
     fn who_joins_or_leaves_meanwhile_is_believed() {
         let mut lists = MemberLists::default();
-        lists.chunk(chunk("full-1", 0, 2, &[1, 2]), 0);
+        lists.chunk(chunk("full-1", 0, 2, &[1, 2]), Origin::default());
         lists.observe(&member(7, false));
         lists.observe(&member(2, true));
-        assert_eq!(users(lists.chunk(chunk("full-1", 1, 2, &[3]), 0)), Some(vec![1, 3, 7]));
+        assert_eq!(
+            users(lists.chunk(chunk("full-1", 1, 2, &[3]), Origin::default())),
+            Some(vec![1, 3, 7])
+        );
     }
 
     #[test]
     fn answers_to_other_requests_prove_nothing_and_a_new_request_starts_anew() {
         let mut lists = MemberLists::default();
-        assert_eq!(users(lists.chunk(chunk("search", 0, 1, &[1]), 0)), None);
-        lists.chunk(chunk("full-1", 0, 2, &[1]), 0);
-        assert_eq!(users(lists.chunk(chunk("full-2", 1, 2, &[2]), 0)), None);
-        assert_eq!(users(lists.chunk(chunk("full-2", 0, 2, &[3]), 0)), Some(vec![2, 3]));
+        assert_eq!(users(lists.chunk(chunk("search", 0, 1, &[1]), Origin::default())), None);
+        lists.chunk(chunk("full-1", 0, 2, &[1]), Origin::default());
+        assert_eq!(users(lists.chunk(chunk("full-2", 1, 2, &[2]), Origin::default())), None);
+        assert_eq!(
+            users(lists.chunk(chunk("full-2", 0, 2, &[3]), Origin::default())),
+            Some(vec![2, 3])
+        );
     }
 
     #[test]
     fn the_end_of_a_session_gives_up_its_lists() {
         let mut lists = MemberLists::default();
-        lists.chunk(chunk("full-1", 0, 2, &[1]), 0);
+        lists.chunk(chunk("full-1", 0, 2, &[1]), Origin::default());
         lists.give_up(|guild_id| guild_id == 1);
-        assert_eq!(users(lists.chunk(chunk("full-1", 1, 2, &[2]), 0)), None);
+        assert_eq!(users(lists.chunk(chunk("full-1", 1, 2, &[2]), Origin::default())), None);
     }
 }

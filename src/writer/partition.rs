@@ -22,7 +22,7 @@ use crate::{
     id::{Session, ShardKey, shard_of},
     store::FlushSet,
     table::{
-        Change, RowBuilder,
+        Change, Origin, RowBuilder, Source, Tracking,
         change::ReplacedSet,
         guilds::{GUILD_BOTS, guild_bot},
         members::MEMBERS,
@@ -40,15 +40,25 @@ pub struct Partition {
     applied: HashMap<ShardKey, (Arc<str>, u64)>,
     lists: MemberLists,
     row: RowBuilder,
+    /// What one event changes, while it is taken apart.
+    changes: Vec<Change>,
+    tracking: Arc<Tracking>,
     open: OpenBatch,
+    /// What comes next begins a new batch.
+    open_is_complete: bool,
     closed: VecDeque<ClosedBatch>,
 }
 
 /// A batch that is still taking rows, and what it owes.
-#[derive(Default)]
 struct OpenBatch {
     batch: Batch,
     owed: Owed,
+}
+
+impl OpenBatch {
+    fn new(tracking: &Tracking) -> Self {
+        Self { batch: Batch::new(tracking), owed: Owed::default() }
+    }
 }
 
 /// What is due when a batch is durable.
@@ -92,6 +102,7 @@ impl Partition {
         place: usize,
         partitions: usize,
         limits: BatchLimits,
+        tracking: Arc<Tracking>,
         applied: impl IntoIterator<Item = (ShardKey, Arc<str>, u64)>,
     ) -> Self {
         let applied = applied
@@ -104,7 +115,10 @@ impl Partition {
             applied: applied.collect(),
             lists: MemberLists::default(),
             row: RowBuilder::default(),
-            open: OpenBatch::default(),
+            changes: Vec::new(),
+            open: OpenBatch::new(&tracking),
+            tracking,
+            open_is_complete: false,
             closed: VecDeque::new(),
         }
     }
@@ -146,38 +160,53 @@ impl Partition {
     }
 
     fn apply_frame(&mut self, session: &Arc<Session>, frame: &Frame, now: Instant) -> Outcome {
-        let Self { row, open, lists, closed, .. } = self;
         let received = Received { session, sequence: frame.sequence, at_us: frame.received_at_us };
-        let (place, partitions) = (self.place, self.partitions);
-        let mut lists_done = Vec::new();
-        let outcome = event::apply(received, &frame.text, row, &mut |change| match change {
-            Change::MemberChunk(chunk) => {
-                lists_done.extend(lists.chunk(chunk, frame.received_at_us))
-            }
-            Change::SessionStart(_) => {
-                let shard = session.shard;
-                lists.give_up(|guild_id| {
-                    shard_of(guild_id.cast_unsigned(), session.shard_count) == shard.shard_id
-                });
-                close(open, closed, FlushTrigger::Session, place, partitions);
-                open.batch.push(change);
-            }
-            change => {
-                if let Change::Row(table, row) = &change
-                    && std::ptr::eq(*table, &raw const MEMBERS)
-                {
-                    lists.observe(row);
+        let mut changes = std::mem::take(&mut self.changes);
+        let outcome =
+            event::apply(received, &frame.text, &mut self.row, &mut |change| changes.push(change));
+        // An event is in one batch as a whole.
+        if std::mem::take(&mut self.open_is_complete) || self.open.batch.must_precede(&changes) {
+            self.close(FlushTrigger::Order);
+        }
+        let mut completed = Vec::new();
+        for change in changes.drain(..) {
+            match change {
+                Change::MemberChunk(chunk) => {
+                    let bot_id = session.shard.bot_id.cast_signed();
+                    let (at_us, source) = (frame.received_at_us, Source::Sync);
+                    completed.extend(self.lists.chunk(chunk, Origin { bot_id, at_us, source }));
                 }
-                open.batch.push(change);
+                Change::SessionStart(_) => {
+                    self.give_up_lists(session);
+                    self.close(FlushTrigger::Session);
+                    self.open.batch.push(change);
+                }
+                change => {
+                    if let Change::Row(table, row) = &change
+                        && std::ptr::eq(*table, &raw const MEMBERS)
+                    {
+                        self.lists.observe(row);
+                    }
+                    self.open.batch.push(change);
+                }
             }
-        });
-        for set in lists_done {
+        }
+        self.changes = changes;
+        // Members that are met from here on are news; those of the list were not.
+        self.open_is_complete = !completed.is_empty();
+        for set in completed {
             self.finish_list(session, set, frame.received_at_us);
         }
         let sequence = self.applied_of(session).max(frame.sequence);
         self.open.batch.cover(session, sequence, now);
         self.applied.insert(session.shard, (Arc::clone(&session.session_id), sequence));
         outcome
+    }
+
+    /// The lists of a session that is over will not be finished.
+    fn give_up_lists(&mut self, session: &Session) {
+        let (shard_id, shard_count) = (session.shard.shard_id, session.shard_count);
+        self.lists.give_up(|guild_id| shard_of(guild_id.cast_unsigned(), shard_count) == shard_id);
     }
 
     /// A member list is complete: who is not in it has left, and the guild is in sync.
@@ -199,7 +228,7 @@ impl Partition {
         if self.closed.is_empty()
             && let Some(trigger) = self.open.batch.trigger(&self.limits, now)
         {
-            close(&mut self.open, &mut self.closed, trigger, self.place, self.partitions);
+            self.close(trigger);
         }
         self.closed.pop_front()
     }
@@ -216,18 +245,16 @@ impl Partition {
         let closed: usize = self.closed.iter().map(|batch| batch.set.row_count()).sum();
         self.open.batch.rows() + closed
     }
-}
 
-fn close(
-    open: &mut OpenBatch,
-    closed: &mut VecDeque<ClosedBatch>,
-    trigger: FlushTrigger,
-    place: usize,
-    partitions: usize,
-) {
-    if open.batch.is_empty() {
-        return;
+    /// Closes the open batch, if there is anything in it.
+    fn close(&mut self, trigger: FlushTrigger) {
+        self.open_is_complete = false;
+        if self.open.batch.is_empty() {
+            return;
+        }
+        let open = std::mem::replace(&mut self.open, OpenBatch::new(&self.tracking));
+        let OpenBatch { batch, owed } = open;
+        let set = batch.into_flush_set(self.place, self.partitions);
+        self.closed.push_back(ClosedBatch { set, owed, trigger });
     }
-    let OpenBatch { batch, owed } = std::mem::take(open);
-    closed.push_back(ClosedBatch { set: batch.into_flush_set(place, partitions), owed, trigger });
 }

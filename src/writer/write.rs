@@ -16,7 +16,10 @@ use crate::{
         DatabaseTarget, FlushReport, FlushSet, Flusher, Progress, StoreError, connection::connect,
         failure::FailureClass,
     },
-    table::change::{RejectKind, RejectedEvent},
+    table::{
+        Tracking,
+        change::{RejectKind, RejectedEvent},
+    },
 };
 
 /// First wait after a failure.
@@ -28,6 +31,7 @@ const LONGEST_BACKOFF: Duration = Duration::from_secs(10);
 pub(super) struct Writer {
     target: Arc<DatabaseTarget>,
     role: String,
+    tracking: Arc<Tracking>,
     flusher: Option<Flusher>,
     metrics: Arc<WriterMetrics>,
 }
@@ -38,9 +42,10 @@ impl Writer {
     pub(super) fn new(
         target: Arc<DatabaseTarget>,
         partition: usize,
+        tracking: Arc<Tracking>,
         metrics: Arc<WriterMetrics>,
     ) -> Self {
-        Self { target, role: format!("writer {partition}"), flusher: None, metrics }
+        Self { target, role: format!("writer {partition}"), tracking, flusher: None, metrics }
     }
 
     /// Writes `set`. Returns only when it is durable or nothing can help.
@@ -80,7 +85,8 @@ impl Writer {
             Some(flusher) if !flusher.is_closed() => flusher,
             slot => {
                 let client = connect(&self.target, &self.role).await?.client;
-                let flusher = Flusher::new(client).await.map_err(|source| StoreError::Query {
+                let flusher = Flusher::new(client, Arc::clone(&self.tracking)).await;
+                let flusher = flusher.map_err(|source| StoreError::Query {
                     doing: "prepare the connection of a writer",
                     closed: false,
                     source: source.into(),

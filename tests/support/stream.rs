@@ -8,10 +8,12 @@ use std::{
 use actix::{Actor, Context, Handler, Recipient};
 use dsqlstate::{
     config::Secret,
-    id::{Session, ShardKey},
-    store::Flusher,
+    id::{ResumePoint, Session, ShardKey},
+    store::{Flusher, sessions::save_resume_points},
+    table::Tracking,
     writer::{
         batch::BatchLimits,
+        member_lists::FULL_LIST_NONCE_PREFIX,
         message::{ApplyFrames, Committed, Frame},
         partition::{Applied, Partition},
     },
@@ -49,6 +51,7 @@ pub(crate) struct Stream {
     flusher: Flusher,
     partition: Partition,
     session: Arc<Session>,
+    tracking: Arc<Tracking>,
     sequence: u64,
     position: u64,
     ack: Recipient<Committed>,
@@ -67,13 +70,16 @@ impl Stream {
     /// A stream of another bot into a fresh database.
     pub(crate) async fn of_bot(bot_id: u64, intents: Intents) -> Self {
         let url = database::migrated().await;
-        let flusher = Flusher::new(database::connect(&url).await).await.unwrap();
+        let tracking = Arc::new(Tracking::default());
+        let flusher =
+            Flusher::new(database::connect(&url).await, Arc::clone(&tracking)).await.unwrap();
         let limits = BatchLimits { rows: usize::MAX, bytes: usize::MAX, interval: Duration::ZERO };
         Self {
             client: database::connect(&url).await,
             url,
             flusher,
-            partition: Partition::new(0, 1, limits, []),
+            partition: Partition::new(0, 1, limits, Arc::clone(&tracking), []),
+            tracking,
             session: Arc::new(Session {
                 shard: ShardKey { bot_id, shard_id: 0 },
                 shard_count: 1,
@@ -119,6 +125,24 @@ impl Stream {
             .await;
     }
 
+    /// Sends a complete member list of [`GUILD`].
+    pub(crate) async fn list_members(&mut self, members: &[Value]) {
+        let nonce = format!("{FULL_LIST_NONCE_PREFIX}{}", self.position);
+        let chunk = json!({"guild_id": GUILD.to_string(), "members": members, "chunk_index": 0,
+            "chunk_count": 1, "not_found": [], "nonce": nonce});
+        self.send("GUILD_MEMBERS_CHUNK", &chunk).await;
+    }
+
+    /// Saves the session as a place to resume from, as an engine does when READY is durable.
+    pub(crate) async fn save_session(&self) {
+        let point = ResumePoint {
+            session: Arc::clone(&self.session),
+            resume_url: Arc::from("ws://127.0.0.1:1"),
+            sequence: self.sequence,
+        };
+        save_resume_points(&self.client, &[point], 1).await.unwrap();
+    }
+
     /// Sends one dispatch and flushes.
     pub(crate) async fn send(&mut self, event: &str, d: &Value) {
         self.send_all(&[(event, d.clone())]).await;
@@ -161,7 +185,7 @@ impl Stream {
     /// Goes on as another partition would, which has applied nothing yet.
     pub(crate) fn forget_applied(&mut self) {
         let limits = BatchLimits { rows: usize::MAX, bytes: usize::MAX, interval: Duration::ZERO };
-        self.partition = Partition::new(0, 1, limits, []);
+        self.partition = Partition::new(0, 1, limits, Arc::clone(&self.tracking), []);
     }
 
     /// Writes what is due.

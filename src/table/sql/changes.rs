@@ -1,0 +1,253 @@
+//! The statements that write `discord.changes`.
+//!
+//! A round's differences are recorded before the round is merged, from the same staged rows and the
+//! same rows that are there; what a set or a cascade ends is recorded by the statement that ends it.
+//!
+//! **Invariant:** a row of history is written only where the merge that follows writes the table.
+
+use super::{
+    Round, differs, guard, join, quoted, stage_name, tracked_columns_differ as any_differs, value,
+};
+use crate::table::{Guard, Merge, Table, Tracked, Type, row::bit};
+
+/// What is known of the guilds of a flush before it: whether their present state, and that of their
+/// members, has ever been told as a whole. Until then, what is found there is no news.
+pub const CREATE_KNOWN_GUILDS: &str = "\
+    create temporary table known_guilds \
+        (guild_id bigint primary key, confirmed boolean not null, listed boolean not null) \
+        on commit delete rows";
+
+/// Fills `known_guilds`. Parameter: `bigint[]`. Returns how many guilds were confirmed before.
+pub const FILL_KNOWN_GUILDS: &str = "\
+    with known as (\
+        insert into known_guilds \
+        select b.guild_id, bool_or(b.confirmed_at is not null), bool_or(b.members_synced_at is not null) \
+          from discord.guild_bots b where b.guild_id = any($1) group by b.guild_id \
+        returning confirmed) \
+    select count(*) filter (where confirmed) from known";
+
+const COLUMNS: &str = "transaction_id, at, bot_id, guild_id, entity, entity_id, channel_id, \
+                       user_id, action, source, old, new";
+const TRANSACTION: &str = "pg_current_xact_id()::text::bigint";
+
+/// Records what a round changes, if anything of the table is tracked.
+#[must_use]
+pub fn record_changes(table: &Table, tracked: Tracked, round: Round) -> Option<String> {
+    if tracked.is_nothing() {
+        return None;
+    }
+    let there = format!("t.{} is not null", quoted(&table.columns[0]));
+    let (was, is) = match table.only(Merge::Tombstone) {
+        None => (there.clone(), format!("({there} or s.inserts)")),
+        Some(column) => (
+            format!("({there} and t.{} is null)", quoted(&table.columns[column])),
+            format!("(({there} or s.inserts) and ({}) is null)", value(table, column)),
+        ),
+    };
+    let mut happened = Vec::new();
+    if tracked.columns != 0 {
+        // A guild that is on its way for the first time is where history begins.
+        let begun = if table.name == "guild_bots" { "t.confirmed_at is not null" } else { "true" };
+        let differs = any_differs(table, tracked.columns);
+        happened.push(format!("({was} and {is} and {begun} and ({differs}))"));
+    }
+    if tracked.create {
+        happened.push(format!("({is} and not {was} and {})", is_news(table)));
+    }
+    if tracked.delete {
+        // Told of something that was never met, the end is all there is to say of it.
+        let unmet = format!("(not {there} and s.inserts and s.origin_source = 0)");
+        happened.push(format!("(not {is} and ({was} or {unmet}))"));
+    }
+    Some(format!(
+        "insert into discord.changes ({COLUMNS}) \
+         select {TRANSACTION}, s.origin_at, s.origin_bot, {identity}, \
+                case when not {is} then 'delete' when {was} then 'update' else 'create' end, \
+                case s.origin_source when 0 then 'event' else 'sync' end, \
+                case when {was} then case when {is} then {old} else {all_old} end end, \
+                case when {is} then case when {was} then {new} else {all_new} end end \
+           from {stage} s \
+           left join {there_now} t on {join} {known} \
+          where {round} and ({there} is not true or ({guard})) and ({happened})",
+        identity = identity(table, "s"),
+        old = changed(table, tracked.columns, "t"),
+        new = changed(table, tracked.columns, "s"),
+        all_old = all(table, tracked.columns, |i| format!("t.{}", quoted(&table.columns[i]))),
+        all_new = all(table, tracked.columns, |i| value(table, i)),
+        stage = stage_name(table),
+        there_now = there_now(table, round),
+        join = join(table),
+        known = if tracked.create && needs_known(table) {
+            "left join known_guilds k on k.guild_id = s.guild_id"
+        } else {
+            ""
+        },
+        round = round.condition(),
+        guard = guard(table),
+        happened = happened.join(" or "),
+    ))
+}
+
+/// The rows that are there. Those that several partitions write are locked first, in the order of
+/// their key, and read as they are then: the same news through two partitions is one change.
+fn there_now(table: &Table, round: Round) -> String {
+    if table.guard != Guard::ByFrame {
+        return format!("discord.{}", table.name);
+    }
+    format!(
+        "(select t.* from discord.{name} t join {stage} s on {join} \
+           where {round} and {guard} and ({differs}) order by {key} for no key update of t)",
+        name = table.name,
+        stage = stage_name(table),
+        join = join(table),
+        round = round.condition(),
+        guard = guard(table),
+        differs = differs(table),
+        key = super::names(table, 0..table.key_len(), "t."),
+    )
+}
+
+/// Whether a row that was not there before has appeared, rather than been found at a first look.
+fn is_news(table: &Table) -> &'static str {
+    match (needs_known(table), table.name) {
+        (false, _) => "s.origin_source = 0",
+        (true, "members") => "(s.origin_source = 0 or coalesce(k.listed, false))",
+        (true, _) => "(s.origin_source = 0 or coalesce(k.confirmed, false))",
+    }
+}
+
+fn needs_known(table: &Table) -> bool {
+    table.columns[0].name == "guild_id"
+}
+
+/// `guild_id, entity, entity_id, channel_id, user_id` of the row `alias`.
+fn identity(table: &Table, alias: &str) -> String {
+    let has = |name: &str| {
+        let key = table.columns[..table.key_len()].iter();
+        key.clone().any(|column| column.name == name).then(|| format!("{alias}.\"{name}\""))
+    };
+    let null = || "null".to_owned();
+    let last = &table.columns[table.key_len() - 1];
+    let id = match last.ty {
+        Type::Text => format!("hashtextextended({alias}.{}, 0)", quoted(last)),
+        _ => format!("{alias}.{}", quoted(last)),
+    };
+    let guild = match table.name {
+        "guilds" => format!("{alias}.id"),
+        _ => has("guild_id").unwrap_or_else(|| "0".to_owned()),
+    };
+    let user = if table.name == "users" { Some(format!("{alias}.id")) } else { has("user_id") };
+    format!(
+        "{guild}, '{}', {id}, {}, {}",
+        table.name,
+        has("channel_id").unwrap_or_else(null),
+        user.unwrap_or_else(null)
+    )
+}
+
+/// A JSON object of the tracked columns that differ, each as `alias` has it.
+fn changed(table: &Table, columns: u64, alias: &str) -> String {
+    let objects = tracked_columns(table, columns).map(|i| {
+        let name = quoted(&table.columns[i]);
+        format!(
+            "case when s.mask & {} <> 0 and s.{name} is distinct from t.{name} \
+             then jsonb_build_object('{}', {alias}.{name}) else '{{}}' end",
+            bit(i),
+            table.columns[i].name
+        )
+    });
+    let objects: Vec<_> = objects.collect();
+    if objects.is_empty() { "null::jsonb".to_owned() } else { objects.join(" || ") }
+}
+
+/// A JSON object of all tracked columns, and of text keys.
+fn all(table: &Table, columns: u64, value: impl Fn(usize) -> String) -> String {
+    let text_keys = (0..table.key_len()).filter(|i| table.columns[*i].ty == Type::Text);
+    let members = text_keys.chain(tracked_columns(table, columns));
+    let members: Vec<_> =
+        members.map(|i| format!("'{}', {}", table.columns[i].name, value(i))).collect();
+    format!("jsonb_build_object({})", members.join(", "))
+}
+
+fn tracked_columns(table: &Table, columns: u64) -> impl Iterator<Item = usize> + '_ {
+    (0..table.columns.len()).filter(move |i| columns & bit(*i) != 0)
+}
+
+/// Turns an `update` that ends rows into one that records the ends too.
+///
+/// `update` ends in `returning`, of the alias `t` and of `told (at, bot_id, source)`.
+#[must_use]
+pub fn recording_ends(table: &Table, tracked: Tracked, update: &str) -> String {
+    if !tracked.delete {
+        return update.to_owned();
+    }
+    format!(
+        "with ended as ({update} returning t.*, told.at as told_at, told.bot_id as told_bot, \
+                told.source as told_source) \
+         insert into discord.changes ({COLUMNS}) \
+         select {TRANSACTION}, ended.told_at, ended.told_bot, {identity}, 'delete', \
+                case ended.told_source when 0 then 'event' else 'sync' end, {old}, null \
+           from ended order by {key}",
+        identity = identity(table, "ended"),
+        old = all(table, tracked.columns, |i| format!("ended.{}", quoted(&table.columns[i]))),
+        key = super::names(table, 0..table.key_len(), "ended."),
+    )
+}
+
+/// Takes a role from members, and records it.
+///
+/// Parameters: guild, role, when, bot, source.
+#[must_use]
+pub fn take_role(members: &Table, tracked: Tracked) -> String {
+    let roles = Table::index(members.columns, "roles");
+    format!(
+        "with old as (\
+            select guild_id, user_id, roles, left_at from discord.members \
+             where guild_id = $1 and roles @> array[$2::bigint] order by user_id for no key update), \
+         taken as (\
+            update discord.members t set roles = array_remove(t.roles, $2), updated_at = $3 \
+              from old where t.guild_id = old.guild_id and t.user_id = old.user_id \
+            returning t.user_id, old.roles as before, t.roles as after, old.left_at) \
+         insert into discord.changes ({COLUMNS}) \
+         select {TRANSACTION}, $3::timestamptz, $4::bigint, $1, 'members', user_id, null, user_id, 'update', \
+                case $5::smallint when 0 then 'event' else 'sync' end, \
+                jsonb_build_object('roles', before), jsonb_build_object('roles', after) \
+           from taken where left_at is null and {is_tracked} order by user_id",
+        is_tracked = tracked.has(roles),
+    )
+}
+
+/// Takes the overwrites of a role, and records it. Parameters as of [`take_role`].
+#[must_use]
+pub fn take_overwrites(overwrites: &Table, tracked: Tracked) -> String {
+    let update = "update discord.permission_overwrites t set deleted_at = told.at, updated_at = told.at \
+                    from (values ($1::bigint, $2::bigint, $3::timestamptz, $4::bigint, $5::smallint)) \
+                         as told (guild_id, role_id, at, bot_id, source) \
+                   where t.guild_id = told.guild_id and t.id = told.role_id and t.deleted_at is null";
+    recording_ends(overwrites, tracked, update)
+}
+
+/// Records that a bot left guilds, or was found to be in them. `states` is a statement that returns
+/// `guild_id, before, after` of `guild_bots`, with `$1` the bot and `$4` the time.
+#[must_use]
+pub fn recording_states(tracked: Tracked, states: &str) -> String {
+    let mut happened = Vec::new();
+    if tracked.create {
+        happened.push("(coalesce(before, 'left') = 'left' and after <> 'left')");
+    }
+    if tracked.delete {
+        happened.push("(before <> 'left' and after = 'left')");
+    }
+    let happened = if happened.is_empty() { "false".to_owned() } else { happened.join(" or ") };
+    format!(
+        "with states as ({states}), \
+         recorded as (\
+            insert into discord.changes ({COLUMNS}) \
+            select {TRANSACTION}, $4::timestamptz, $1::bigint, guild_id, 'guild_bots', $1::bigint, null, null, \
+                   case when after = 'left' then 'delete' else 'create' end, 'sync', \
+                   case when after = 'left' then jsonb_build_object('state', before) end, \
+                   case when after <> 'left' then jsonb_build_object('state', after) end \
+              from states where {happened} order by guild_id) \
+         select guild_id from states"
+    )
+}
