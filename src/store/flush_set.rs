@@ -40,8 +40,8 @@ pub struct LaneRows {
     pub table: &'static Table,
     /// Round and row, sorted by key, rounds of a key ascending.
     pub rows: Vec<(usize, Row)>,
-    /// Complete sets.
-    pub sets: Vec<ReplacedSet>,
+    /// Round and complete set.
+    pub sets: Vec<(usize, ReplacedSet)>,
 }
 
 impl LaneRows {
