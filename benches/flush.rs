@@ -117,7 +117,7 @@ fn flush_set(rows: &[Row], nick: &str) -> FlushSet {
     let mut batch = Batch::default();
     for row in rows {
         let mut row = row.clone();
-        row.tell(&MEMBERS, NICK, nick.as_bytes());
+        row.tell(&MEMBERS, NICK, Some(nick.as_bytes()));
         batch.push(Change::Row(&MEMBERS, row));
     }
     batch.cover(&support::session(), 1, Instant::now());

@@ -47,9 +47,15 @@ impl Session {
     /// A number that tells sessions apart, the same in every process: FNV-1a of the session's id.
     #[must_use]
     pub fn hash(&self) -> i64 {
-        let fold = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
-        self.session_id.bytes().fold(0xcbf2_9ce4_8422_2325, fold).cast_signed()
+        fnv_1a(self.session_id.as_bytes())
     }
+}
+
+/// FNV-1a, the same in every process: numbers for things that have only a text.
+#[must_use]
+pub fn fnv_1a(bytes: &[u8]) -> i64 {
+    let fold = |hash: u64, byte: &u8| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
+    bytes.iter().fold(0xcbf2_9ce4_8422_2325, fold).cast_signed()
 }
 
 /// Where a shard may resume: everything up to and including `sequence` is durable.

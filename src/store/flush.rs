@@ -3,7 +3,7 @@
 //! **Invariant:** the partition's progress is written in the transaction that wrote the rows it
 //! speaks of, last.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use bytes::{Bytes, BytesMut};
 use futures_util::SinkExt;
@@ -164,17 +164,16 @@ impl Flush<'_> {
         Ok(row.get::<_, i64>(0) > 0)
     }
 
-    /// Marks what is missing from complete sets as gone.
+    /// Marks what is missing from complete sets as gone. Sets of one round share no rows.
     async fn mark_absent(&mut self, lane: &LaneRows) -> Result<(), Error> {
         let tracked = self.tracking.of(lane.table);
-        for scope_len in 1..=2 {
-            let sets: Vec<&ReplacedSet> =
-                lane.sets.iter().filter(|set| set.scope.len == scope_len).collect();
-            let Some(sql) =
-                sql::mark_absent(lane.table, tracked, scope_len).filter(|_| !sets.is_empty())
-            else {
-                continue;
-            };
+        let rounds: BTreeSet<(usize, usize)> =
+            lane.sets.iter().map(|(round, set)| (*round, set.scope.len)).collect();
+        for (round, scope_len) in rounds {
+            let of_round =
+                lane.sets.iter().filter(|(of, set)| (*of, set.scope.len) == (round, scope_len));
+            let sets: Vec<&ReplacedSet> = of_round.map(|(_, set)| set).collect();
+            let Some(sql) = sql::mark_absent(lane.table, tracked, scope_len) else { continue };
             let scopes: Vec<Vec<i64>> = (0..scope_len)
                 .map(|i| sets.iter().map(|set| set.scope.values[i]).collect())
                 .collect();

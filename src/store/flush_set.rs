@@ -40,8 +40,8 @@ pub struct LaneRows {
     pub table: &'static Table,
     /// Round and row, sorted by key, rounds of a key ascending.
     pub rows: Vec<(usize, Row)>,
-    /// Complete sets.
-    pub sets: Vec<ReplacedSet>,
+    /// Round and complete set.
+    pub sets: Vec<(usize, ReplacedSet)>,
 }
 
 impl LaneRows {
@@ -77,7 +77,7 @@ impl FlushSet {
     /// When what it tells was told: microseconds since 1970.
     pub fn times_us(&self) -> impl Iterator<Item = i64> + '_ {
         let rows = self.lanes.iter().flat_map(|lane| &lane.rows).map(|(_, row)| row.origin.at_us);
-        let sets = self.lanes.iter().flat_map(|lane| &lane.sets).map(|set| set.origin.at_us);
+        let sets = self.lanes.iter().flat_map(|lane| &lane.sets).map(|(_, set)| set.origin.at_us);
         let roles = self.roles_gone.iter().map(|role| role.origin.at_us);
         rows.chain(sets).chain(roles).chain(self.sessions.iter().map(|start| start.at_us))
     }

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use super::{Key, Origin, Row, Table};
+use super::{Key, Origin, Row, Table, row::MAX_KEY_COLUMNS};
 use crate::id::{GuildId, Session};
 
 /// One thing that an event says.
@@ -38,11 +38,14 @@ pub struct ReplacedSet {
     pub origin: Origin,
 }
 
-/// Leading key columns: the guild, or a guild and a channel.
+/// Most key columns that a scope has: a set has at least one row.
+pub const MAX_SCOPE_COLUMNS: usize = MAX_KEY_COLUMNS - 1;
+
+/// Leading key columns: a guild, a guild and a channel, a guild, a message and an emoji.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Scope {
     /// The values; unused places are 0.
-    pub values: [i64; 2],
+    pub values: [i64; MAX_SCOPE_COLUMNS],
     /// How many of them count.
     pub len: usize,
 }
@@ -51,13 +54,24 @@ impl Scope {
     /// All rows of a guild.
     #[must_use]
     pub fn guild(guild_id: i64) -> Self {
-        Self { values: [guild_id, 0], len: 1 }
+        Self::of(&[guild_id])
     }
 
     /// All rows of a channel.
     #[must_use]
     pub fn channel(guild_id: i64, channel_id: i64) -> Self {
-        Self { values: [guild_id, channel_id], len: 2 }
+        Self::of(&[guild_id, channel_id])
+    }
+
+    /// All rows whose key begins with `values`.
+    ///
+    /// # Panics
+    /// With more than [`MAX_SCOPE_COLUMNS`] values.
+    #[must_use]
+    pub fn of(values: &[i64]) -> Self {
+        let mut scope = Self { values: [0; MAX_SCOPE_COLUMNS], len: values.len() };
+        scope.values[..values.len()].copy_from_slice(values);
+        scope
     }
 
     /// Whether every key of `inner` lies in this scope.
@@ -66,10 +80,19 @@ impl Scope {
         self.len <= inner.len && inner.values[..self.len] == self.values[..self.len]
     }
 
+    /// Every scope that may lie in this one.
+    #[must_use]
+    pub fn scopes(&self) -> std::ops::RangeInclusive<Self> {
+        let (mut low, mut high) = ([i64::MIN; MAX_SCOPE_COLUMNS], [i64::MAX; MAX_SCOPE_COLUMNS]);
+        low[..self.len].copy_from_slice(&self.values[..self.len]);
+        high[..self.len].copy_from_slice(&self.values[..self.len]);
+        Self { values: low, len: 0 }..=Self { values: high, len: MAX_SCOPE_COLUMNS }
+    }
+
     /// The least and the greatest key of the scope.
     #[must_use]
     pub fn bounds(&self) -> (Key, Key) {
-        let (mut low, mut high) = ([i64::MIN; 3], [i64::MAX; 3]);
+        let (mut low, mut high) = ([i64::MIN; MAX_KEY_COLUMNS], [i64::MAX; MAX_KEY_COLUMNS]);
         low[..self.len].copy_from_slice(&self.values[..self.len]);
         high[..self.len].copy_from_slice(&self.values[..self.len]);
         (low, high)

@@ -62,6 +62,7 @@ pub static CHANNELS: Table = Table {
     guard: Guard::InOrder,
     history: None,
     outlasts_sets: Some((CHANNEL_TYPE, &THREAD_TYPES)),
+    cleared_when_absent: &[],
     partitioned_by_id: false,
     fields: FieldIndex::new(),
 };
@@ -102,6 +103,7 @@ pub static PERMISSION_OVERWRITES: Table = Table {
     guard: Guard::InOrder,
     history: None,
     outlasts_sets: None,
+    cleared_when_absent: &[],
     partitioned_by_id: false,
     fields: FieldIndex::new(),
 };

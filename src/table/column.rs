@@ -11,6 +11,8 @@ pub enum Type {
     BigInt,
     /// `integer`.
     Int,
+    /// `double precision`, from a JSON number.
+    Float,
     /// `boolean`.
     Bool,
     /// `text`; U+0000, which PostgreSQL refuses, is left out.
@@ -102,6 +104,12 @@ impl Column {
         Self { name: "id", json: "id", ty: Type::BigInt, merge: Merge::Key }
     }
 
+    /// A key column that is text. A table with one has no sets: in memory its key holds a hash.
+    #[must_use]
+    pub const fn text_key(name: &'static str) -> Self {
+        Self { name, json: name, ty: Type::Text, merge: Merge::Key }
+    }
+
     /// A tombstone.
     #[must_use]
     pub const fn tombstone(name: &'static str) -> Self {
@@ -186,6 +194,8 @@ pub struct Table {
     pub history: Option<&'static History>,
     /// Rows whose absence from a complete set proves nothing: column and its values.
     pub outlasts_sets: Option<(usize, &'static [i32])>,
+    /// Columns that become null when a row is missing from a complete set.
+    pub cleared_when_absent: &'static [usize],
     /// Partitioned by month of the snowflake in column `id`.
     pub partitioned_by_id: bool,
     /// JSON key → field, made on first use.
@@ -220,6 +230,30 @@ fn place(key: &str, slots: usize) -> usize {
 }
 
 impl Table {
+    /// A table whose rows live again when they are told, and of which nothing else is special.
+    #[must_use]
+    pub const fn new(name: &'static str, columns: &'static [Column]) -> Self {
+        Self {
+            name,
+            columns,
+            nested: &[],
+            revives: true,
+            guard: Guard::InOrder,
+            history: None,
+            outlasts_sets: None,
+            cleared_when_absent: &[],
+            partitioned_by_id: false,
+            fields: FieldIndex::new(),
+        }
+    }
+
+    /// The same with JSON keys that event code understands.
+    #[must_use]
+    pub const fn with_nested(mut self, nested: &'static [&'static str]) -> Self {
+        self.nested = nested;
+        self
+    }
+
     /// Number of key columns.
     #[must_use]
     pub fn key_len(&self) -> usize {
@@ -242,7 +276,7 @@ impl Table {
         panic!("no column of that name")
     }
 
-    /// Whether a row that is missing from a complete set is gone.
+    /// Whether a complete row that is missing from a complete set is gone.
     #[must_use]
     pub fn proves_absence_of(&self, row: &super::Row) -> bool {
         self.outlasts_sets.is_none_or(|(column, values)| {

@@ -28,6 +28,11 @@ pub fn bigint(out: &mut Vec<u8>, value: i64) {
     out.extend_from_slice(&value.to_be_bytes());
 }
 
+/// Appends the payload of a `double precision`.
+pub fn float(out: &mut Vec<u8>, value: f64) {
+    out.extend_from_slice(&value.to_be_bytes());
+}
+
 /// Appends the payload of a `timestamptz` given in microseconds since 1970.
 pub fn timestamp_us(out: &mut Vec<u8>, unix_us: i64) {
     bigint(out, unix_us.saturating_sub(POSTGRES_EPOCH_US));
@@ -92,6 +97,7 @@ pub fn to_json(ty: Type, payload: &[u8]) -> serde_json::Value {
     match ty {
         Type::BigInt => number().into(),
         Type::Int => payload.try_into().map(i32::from_be_bytes).unwrap_or_default().into(),
+        Type::Float => payload.try_into().map(f64::from_be_bytes).unwrap_or_default().into(),
         Type::Bool => (payload == [1]).into(),
         Type::Text => String::from_utf8_lossy(payload).into(),
         Type::Timestamp => jiff::Timestamp::from_microsecond(read_timestamp_us(number()))
@@ -119,6 +125,7 @@ pub fn json(out: &mut Vec<u8>, ty: Type, raw: &RawValue) -> Result<bool, Unfit> 
             let value: i32 = raw.parse().map_err(|_| Unfit)?;
             out.extend_from_slice(&value.to_be_bytes());
         }
+        Type::Float => float(out, raw.parse().map_err(|_| Unfit)?),
         Type::Bool => out.push(match raw {
             "true" => 1,
             "false" => 0,
@@ -246,6 +253,7 @@ mod tests {
             (Type::BigInt, "18446744073709551615"),
             (Type::Int, "\"9\""),
             (Type::Int, "1.5"),
+            (Type::Float, "\"1.5\""),
             (Type::Bool, "1"),
             (Type::Text, "7"),
             (Type::Timestamp, "\"yesterday\""),
@@ -254,6 +262,12 @@ mod tests {
             assert_eq!(encoded(ty, text), Err(Unfit), "{ty:?} {text}");
             assert_eq!(encoded(ty, "null"), Ok(None));
         }
+    }
+
+    #[test]
+    fn a_fraction_is_kept() {
+        assert_eq!(encoded(Type::Float, "0.25"), Ok(Some(0.25_f64.to_be_bytes().to_vec())));
+        assert_eq!(encoded(Type::Float, "1"), Ok(Some(1_f64.to_be_bytes().to_vec())));
     }
 
     #[test]

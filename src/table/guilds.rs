@@ -79,6 +79,7 @@ pub static GUILDS: Table = Table {
     guard: Guard::InOrder,
     history: None,
     outlasts_sets: None,
+    cleared_when_absent: &[],
     partitioned_by_id: false,
     fields: FieldIndex::new(),
 };
@@ -121,6 +122,7 @@ pub static GUILD_BOTS: Table = Table {
     guard: Guard::InOrder,
     history: None,
     outlasts_sets: None,
+    cleared_when_absent: &[],
     partitioned_by_id: false,
     fields: FieldIndex::new(),
 };
@@ -171,6 +173,7 @@ pub static ROLES: Table = Table {
     guard: Guard::InOrder,
     history: None,
     outlasts_sets: None,
+    cleared_when_absent: &[],
     partitioned_by_id: false,
     fields: FieldIndex::new(),
 };

@@ -42,6 +42,7 @@ pub static MEMBERS: Table = Table {
     guard: Guard::InOrder,
     history: None,
     outlasts_sets: None,
+    cleared_when_absent: &[],
     partitioned_by_id: false,
     fields: FieldIndex::new(),
 };
@@ -81,6 +82,7 @@ pub static PRESENCES: Table = Table {
     guard: Guard::InOrder,
     history: None,
     outlasts_sets: None,
+    cleared_when_absent: &[],
     partitioned_by_id: false,
     fields: FieldIndex::new(),
 };
@@ -112,6 +114,7 @@ pub static VOICE_STATES: Table = Table {
     guard: Guard::InOrder,
     history: None,
     outlasts_sets: None,
+    cleared_when_absent: &[VOICE_CHANNEL_ID],
     partitioned_by_id: false,
     fields: FieldIndex::new(),
 };

@@ -127,6 +127,7 @@ pub static MESSAGES: Table = Table {
     guard: Guard::ByEditedTimestamp,
     history: Some(&HISTORY),
     outlasts_sets: None,
+    cleared_when_absent: &[],
     partitioned_by_id: true,
     fields: FieldIndex::new(),
 };

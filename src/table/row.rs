@@ -5,10 +5,16 @@
 
 use serde_json::value::RawValue;
 
-use super::{Column, Merge, Table, encode};
+use super::{Column, Merge, Table, Type, encode};
+use crate::id::fnv_1a;
 
-/// Primary key of any table, unused places 0; sorts as PostgreSQL sorts the key.
-pub type Key = [i64; 3];
+/// Most key columns that a table has.
+pub const MAX_KEY_COLUMNS: usize = 5;
+
+/// Primary key of any table, unused places 0; sorts as PostgreSQL sorts the key. The place of a text
+/// column holds the text's hash ([`crate::id::fnv_1a`]): such keys are equal where PostgreSQL's are,
+/// and sort in an order of their own.
+pub type Key = [i64; MAX_KEY_COLUMNS];
 
 /// How a row came to be told.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -74,6 +80,13 @@ impl Row {
     #[must_use]
     pub fn tells(&self, column: usize) -> bool {
         self.mask & bit(column) != 0
+    }
+
+    /// Whether the row says that it is gone; `None` when it does not tell its tombstone.
+    #[must_use]
+    pub fn is_gone(&self, table: &Table) -> Option<bool> {
+        let tombstone = table.only(Merge::Tombstone).filter(|column| self.tells(*column))?;
+        Some(self.get(table, tombstone).is_some())
     }
 
     /// Whether laying `newer` over this row would change nothing but when it was told.
@@ -157,12 +170,12 @@ impl Row {
         staged(table).zip(values).map(|(column, (old, new))| (column, old, new))
     }
 
-    /// Tells one staged column anew.
-    pub fn tell(&mut self, table: &Table, column: usize, payload: &[u8]) {
+    /// Tells one staged column anew; `None` is NULL.
+    pub fn tell(&mut self, table: &Table, column: usize, payload: Option<&[u8]>) {
         self.mask |= bit(column);
         let mut fields = Vec::with_capacity(self.fields.len());
         for (at, old) in staged(table).zip(Fields(&self.fields)) {
-            push_field(&mut fields, if at == column { Some(payload) } else { old });
+            push_field(&mut fields, if at == column { payload } else { old });
         }
         self.fields = fields.into();
     }
@@ -335,6 +348,11 @@ impl RowBuilder {
         self.put_value(column, |out| out.extend_from_slice(&value.to_be_bytes()));
     }
 
+    /// Sets a `double precision`.
+    pub fn float(&mut self, column: usize, value: f64) {
+        self.put_value(column, |out| encode::float(out, value));
+    }
+
     /// Sets a `timestamptz`, in microseconds since 1970.
     pub fn timestamp_us(&mut self, column: usize, unix_us: i64) {
         self.put_value(column, |out| encode::timestamp_us(out, unix_us));
@@ -442,7 +460,11 @@ impl RowBuilder {
         }
         let mut key = Key::default();
         for (i, place) in key.iter_mut().enumerate().take(table.key_len()) {
-            *place = i64::from_be_bytes(self.payload(i)?.try_into().ok()?);
+            let payload = self.payload(i)?;
+            *place = match table.columns[i].ty {
+                Type::Text => fnv_1a(payload),
+                _ => i64::from_be_bytes(payload.try_into().ok()?),
+            };
         }
         let len = |column| 4 + self.payload(column).map_or(0, <[u8]>::len);
         // Exactly as much as the row keeps, so that boxing it does not move it.

@@ -11,7 +11,7 @@ pub mod changes;
 
 use std::fmt::Write;
 
-use super::{Column, Guard, Merge, Table, Tracked, row::bit, row::staged};
+use super::{Column, Guard, Merge, Table, Tracked, Type, row::bit, row::staged};
 
 /// Name of the staging table of a table.
 #[must_use]
@@ -124,6 +124,10 @@ pub fn merge(table: &Table, round: Round) -> String {
 #[must_use]
 pub fn mark_absent(table: &Table, tracked: Tracked, scope_len: usize) -> Option<String> {
     let tombstone = quoted(&table.columns[table.only(Merge::Tombstone)?]);
+    debug_assert!(
+        table.columns.iter().all(|column| column.merge != Merge::Key || column.ty == Type::BigInt),
+        "the keys of a set are numbers"
+    );
     let key_len = table.key_len();
     let arrays = |first: usize, n: usize| {
         (first..first + n).map(|i| format!("${i}::bigint[]")).collect::<Vec<_>>().join(", ")
@@ -135,6 +139,8 @@ pub fn mark_absent(table: &Table, tracked: Tracked, scope_len: usize) -> Option<
             .collect::<Vec<_>>()
             .join(" and ")
     };
+    let cleared = table.cleared_when_absent.iter();
+    let cleared = cleared.map(|column| format!(", {} = null", quoted(&table.columns[*column])));
     let outlasting = table.outlasts_sets.map(|(column, values)| {
         let values = values.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
         format!(" and coalesce(t.{} not in ({values}), true)", quoted(&table.columns[column]))
@@ -146,7 +152,7 @@ pub fn mark_absent(table: &Table, tracked: Tracked, scope_len: usize) -> Option<
           where {in_scope} and t.{tombstone} is null{only} \
             and not exists (select from unnest({keys}) as present ({key_labels}) where {is_present})",
         name = table.name,
-        more = if table.name == "voice_states" { ", channel_id = null" } else { "" },
+        more = cleared.collect::<String>(),
         scopes = arrays(1, scope_len),
         at = scope_len + 1,
         bot = scope_len + 2,

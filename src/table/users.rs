@@ -42,6 +42,7 @@ pub static USERS: Table = Table {
     guard: Guard::ByFrame,
     history: None,
     outlasts_sets: None,
+    cleared_when_absent: &[],
     partitioned_by_id: false,
     fields: FieldIndex::new(),
 };

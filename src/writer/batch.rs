@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::lane::Lane;
+use super::lane::{Growth, Lane};
 use crate::{
     id::{Session, ShardKey},
     store::{FlushSet, LaneRows, Progress},
@@ -24,7 +24,7 @@ use crate::{
     },
 };
 
-/// Most rows that one key may have in a batch. Each costs a further statement per flush.
+/// Most rows that one key, and sets that one scope may have in a batch. Each costs a further statement per flush.
 const MAX_ROUNDS: usize = 16;
 
 /// When a batch is full.
@@ -144,13 +144,13 @@ impl Batch {
         match change {
             Change::Row(table, row) => self.fold(table, row),
             Change::Set(set) => {
-                self.bytes += size_of_val(&set.present[..]);
-                self.lane(set.table).replace(set);
+                let growth = self.lane(set.table).replace(set);
+                self.grow(growth);
             }
             Change::RoleGone(role) => {
                 self.lane(&MEMBERS).strip(role.guild_id, members::ROLES, role.role_id);
-                let is_role = |key: &[i64; 3]| key[2] == role.role_id;
-                self.lane(&PERMISSION_OVERWRITES).bury(role.guild_id, role.origin.at_us, is_role);
+                let is_role = |key: &Key| key[2] == role.role_id;
+                self.lane(&PERMISSION_OVERWRITES).bury(role.guild_id, role.origin, is_role);
                 self.roles_gone.push(role);
             }
             Change::SessionStart(start) => self.sessions.push(start),
@@ -168,6 +168,10 @@ impl Batch {
             self.confirmed.insert(row.key[0]);
         }
         let growth = self.lane(table).fold(row);
+        self.grow(growth);
+    }
+
+    fn grow(&mut self, growth: Growth) {
         self.rows += growth.rows;
         self.bytes += growth.bytes;
         self.rounds = self.rounds.max(growth.rounds);

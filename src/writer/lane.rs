@@ -2,8 +2,8 @@
 //!
 //! Rows of one key fold into one row. Where that would lose history, or what becomes of a row depends
 //! on the row before it ([`Table::folds`]), the later row waits for the next round of the same flush:
-//! two edits within one flush are two revisions, two nicks are two changes, and leaving and joining
-//! again is not staying.
+//! two edits within one flush are two revisions, two nicks are two changes, and who returned and left
+//! again has left a second time. Complete sets that share rows wait for each other in the same way.
 //!
 //! **Invariant:** applying the rounds in order gives the same tables and the same history as applying
 //! the events one by one. Where a set or a cascade would end rows of which history is kept,
@@ -23,8 +23,12 @@ pub struct Lane {
     /// Columns whose differences are history.
     history: u64,
     rows: BTreeMap<Key, Rounds>,
-    sets: BTreeMap<Scope, PresentKeys>,
+    /// By scope, oldest first.
+    sets: BTreeMap<Scope, Vec<PresentKeys>>,
 }
+
+/// Things with the round of the flush that they belong to.
+type InRounds<T> = Vec<(usize, T)>;
 
 /// A key's rows: nearly always one.
 struct Rounds {
@@ -33,6 +37,9 @@ struct Rounds {
 }
 
 struct PresentKeys {
+    round: usize,
+    /// Rows that the set does not mark: those in it, those that were gone before, and those told alive
+    /// since.
     keys: Vec<Key>,
     origin: Origin,
 }
@@ -44,7 +51,7 @@ pub struct Growth {
     pub rows: usize,
     /// Bytes added.
     pub bytes: usize,
-    /// Rounds that the key has now.
+    /// Rounds that the key or the scope has now.
     pub rounds: usize,
 }
 
@@ -69,12 +76,8 @@ impl Lane {
     /// Takes a row in.
     pub fn fold(&mut self, row: Row) -> Growth {
         let table = self.table;
-        // A row told after its set was replaced belongs to the set.
-        let [guild_id, channel_id, _] = row.key;
-        for scope in [Scope::guild(guild_id), Scope::channel(guild_id, channel_id)] {
-            if let Some(present) = self.sets.get_mut(&scope) {
-                present.keys.push(row.key);
-            }
+        if !self.sets.is_empty() {
+            self.join_sets(&row);
         }
         let bytes = row.bytes();
         let Some(rounds) = self.rows.get_mut(&row.key) else {
@@ -85,8 +88,9 @@ impl Lane {
         if is_stale(last, &row, table) {
             return Growth::default();
         }
+        let ends_again = last.is_gone(table) == Some(false) && row.is_gone(table) == Some(true);
         let waits = if table.folds() {
-            self.history != 0 && !last.takes(&row, table, self.history)
+            ends_again || self.history != 0 && !last.takes(&row, table, self.history)
         } else {
             if last.already_tells(&row, table) {
                 return Growth { rounds: 1 + rounds.later.len(), ..Growth::default() };
@@ -110,25 +114,70 @@ impl Lane {
         }
     }
 
-    /// Makes the set the whole content of its scope: unflushed rows that are not in it are gone.
-    pub fn replace(&mut self, set: ReplacedSet) {
-        let tombstone =
-            set.table.only(Merge::Tombstone).expect("only tables with a tombstone have sets");
-        let mut keys = set.present;
-        keys.sort_unstable();
-        let (low, high) = set.scope.bounds();
-        for (key, rounds) in self.rows.range_mut(low..=high) {
-            let last = rounds.later.last_mut().unwrap_or(&mut rounds.first);
-            if keys.binary_search(key).is_ok() || !set.table.proves_absence_of(last) {
-                continue;
-            }
-            if last.get(set.table, tombstone).is_none() {
-                last.tell(set.table, tombstone, &timestamp(set.origin.at_us));
+    /// A row that is told alive after its set was replaced belongs to the set.
+    fn join_sets(&mut self, row: &Row) {
+        if row.is_gone(self.table) != Some(false) {
+            return;
+        }
+        for len in 1..self.table.key_len() {
+            for present in self.sets.get_mut(&Scope::of(&row.key[..len])).into_iter().flatten() {
+                present.keys.push(row.key);
             }
         }
-        self.sets
-            .retain(|scope, _| !(set.scope.len <= scope.len && set.scope.contains_scope(scope)));
-        self.sets.insert(set.scope, PresentKeys { keys, origin: set.origin });
+    }
+
+    /// Makes the set the whole content of its scope: unflushed rows that are not in it are gone.
+    pub fn replace(&mut self, set: ReplacedSet) -> Growth {
+        let table = self.table;
+        let (mut keys, mut growth) = (set.present, Growth::default());
+        keys.sort_unstable();
+        let (low, high) = set.scope.bounds();
+        let mut gone_before = Vec::new();
+        for (key, rounds) in self.rows.range_mut(low..=high) {
+            let last = rounds.later.last_mut().unwrap_or(&mut rounds.first);
+            if keys.binary_search(key).is_ok() {
+                continue;
+            }
+            match last.is_gone(table) {
+                Some(true) => gone_before.push(*key),
+                Some(false) if table.proves_absence_of(last) => {
+                    let mut row = last.clone();
+                    bury(&mut row, table, set.origin);
+                    growth.rows += 1;
+                    growth.bytes += row.bytes();
+                    rounds.later.push(row);
+                    growth.rounds = growth.rounds.max(1 + rounds.later.len());
+                }
+                // What only changes a row is nothing without the row that is there.
+                None if last.inserts => bury(last, table, set.origin),
+                _ => {}
+            }
+        }
+        keys.extend(gone_before);
+        keys.sort_unstable();
+        let Some(round) = self.round_of(&set.scope, &keys) else { return growth };
+        growth.bytes += size_of_val(&keys[..]);
+        growth.rounds = growth.rounds.max(round + 1);
+        let present = PresentKeys { round, keys, origin: set.origin };
+        self.sets.entry(set.scope).or_default().push(present);
+        growth
+    }
+
+    /// The round of a set that holds `keys`: after every set that it shares rows with. `None` when the
+    /// set before it marks all that it would mark.
+    fn round_of(&self, scope: &Scope, keys: &[Key]) -> Option<usize> {
+        let newest = |sets: &Vec<PresentKeys>| sets.last().map(|set| set.round);
+        let around =
+            (1..scope.len).filter_map(|len| self.sets.get(&Scope::of(&scope.values[..len])));
+        let within =
+            self.sets.range(scope.scopes()).filter(|(inner, _)| scope.contains_scope(inner));
+        let sharing = around.chain(within.map(|(_, sets)| sets)).filter_map(newest).max();
+        let Some(round) = sharing else { return Some(0) };
+        let before = self.sets.get(scope).and_then(|sets| sets.last());
+        let told = before.is_some_and(|before| {
+            before.round == round && before.keys.iter().all(|key| keys.binary_search(key).is_ok())
+        });
+        (!told).then_some(round + 1)
     }
 
     /// Whether a set would end unflushed rows of which history is kept: they have to be written
@@ -168,46 +217,52 @@ impl Lane {
                     let rest: Vec<i64> = ids.into_iter().filter(|id| *id != value).collect();
                     let mut payload = Vec::new();
                     encode::bigint_array(&mut payload, &rest);
-                    row.tell(self.table, column, &payload);
+                    row.tell(self.table, column, Some(&payload));
                 }
             }
         }
     }
 
     /// Marks every unflushed row for which `picks` holds as gone.
-    pub fn bury(&mut self, guild_id: i64, at_us: i64, picks: impl Fn(&Key) -> bool) {
-        let Some(tombstone) = self.table.only(Merge::Tombstone) else { return };
+    pub fn bury(&mut self, guild_id: i64, origin: Origin, picks: impl Fn(&Key) -> bool) {
         let (low, high) = Scope::guild(guild_id).bounds();
         for (_, rounds) in self.rows.range_mut(low..=high).filter(|(key, _)| picks(key)) {
             let last = rounds.later.last_mut().unwrap_or(&mut rounds.first);
-            if last.get(self.table, tombstone).is_none() {
-                last.tell(self.table, tombstone, &timestamp(at_us));
+            if last.is_gone(self.table) != Some(true) {
+                bury(last, self.table, origin);
             }
         }
     }
 
-    /// The rows with their rounds, sorted by key, and the sets.
+    /// The rows with their rounds, sorted by key, and the sets with theirs.
     #[must_use]
-    pub fn into_parts(self) -> (Vec<(usize, Row)>, Vec<ReplacedSet>) {
+    pub fn into_parts(self) -> (InRounds<Row>, InRounds<ReplacedSet>) {
         let rows = self
             .rows
             .into_values()
             .flat_map(|Rounds { first, later }| std::iter::once(first).chain(later).enumerate());
         let table = self.table;
-        let sets = self.sets.into_iter().map(|(scope, present)| ReplacedSet {
-            table,
-            scope,
-            present: present.keys,
-            origin: present.origin,
+        let sets = self.sets.into_iter().flat_map(|(scope, sets)| {
+            sets.into_iter().map(move |PresentKeys { round, keys, origin }| {
+                (round, ReplacedSet { table, scope, present: keys, origin })
+            })
         });
         (rows.collect(), sets.collect())
     }
 }
 
-fn timestamp(unix_us: i64) -> Vec<u8> {
-    let mut payload = Vec::new();
-    encode::timestamp_us(&mut payload, unix_us);
-    payload
+/// Tells of a row that it is gone, as a set tells of rows that are in the table.
+fn bury(row: &mut Row, table: &Table, origin: Origin) {
+    let Some(tombstone) = table.only(Merge::Tombstone) else { return };
+    let at = encode::timestamp(origin.at_us);
+    row.origin = origin;
+    row.tell(table, tombstone, Some(&at));
+    for column in table.cleared_when_absent {
+        row.tell(table, *column, None);
+    }
+    if let Some(updated_at) = table.only(Merge::UpdatedAt) {
+        row.tell(table, updated_at, Some(&at));
+    }
 }
 
 /// Whether `newer`, though later, tells an older state than `last`.
@@ -252,8 +307,13 @@ mod tests {
         })
     }
 
+    fn present(sets: &[(usize, ReplacedSet)]) -> Vec<(usize, Vec<i64>)> {
+        let ids = |set: &ReplacedSet| set.present.iter().map(|key| key[1]).collect();
+        sets.iter().map(|(round, set)| (*round, ids(set))).collect()
+    }
+
     fn members_set(present: &[i64]) -> ReplacedSet {
-        let present = present.iter().map(|id| [1, *id, 0]).collect();
+        let present = present.iter().map(|id| [1, *id, 0, 0, 0]).collect();
         let origin = Origin { at_us: 5, ..Origin::default() };
         ReplacedSet { table: &MEMBERS, scope: Scope::guild(1), present, origin }
     }
@@ -352,12 +412,45 @@ mod tests {
         lane.replace(members_set(&[3]));
         lane.fold(row(&MEMBERS, 4, |row| row.null(LEFT_AT)));
         let (rows, sets) = lane.into_parts();
-        let left: Vec<_> = rows
-            .iter()
-            .map(|(_, row)| (row.key[1], row.get(&MEMBERS, LEFT_AT).is_some()))
-            .collect();
-        assert_eq!(left, [(2, true), (3, false), (4, false)]);
-        assert_eq!(sets[0].present, [[1, 3, 0], [1, 4, 0]]);
+        let left: Vec<_> =
+            rows.iter().map(|(round, row)| (row.key[1], *round, row.is_gone(&MEMBERS))).collect();
+        assert_eq!(
+            left,
+            [(2, 0, Some(false)), (2, 1, Some(true)), (3, 0, Some(false)), (4, 0, Some(false))]
+        );
+        assert_eq!(present(&sets), [(0, vec![3, 4])]);
+    }
+
+    #[test]
+    fn a_row_that_was_gone_before_a_set_keeps_its_time_and_one_told_aside_does_not_join() {
+        let mut lane = lane(&MEMBERS);
+        lane.fold(row(&MEMBERS, 2, |row| row.timestamp_us(LEFT_AT, 3)));
+        lane.replace(members_set(&[]));
+        lane.fold(row(&MEMBERS, 5, |row| row.text(NICK, "aside")));
+        lane.fold(row(&MEMBERS, 6, |row| row.timestamp_us(LEFT_AT, 9)));
+        let (rows, sets) = lane.into_parts();
+        assert_eq!(rows[0].1.get(&MEMBERS, LEFT_AT), Some(&encode::timestamp(3)[..]));
+        assert_eq!(present(&sets), [(0, vec![2])]);
+    }
+
+    #[test]
+    fn sets_that_share_rows_are_rounds_and_one_that_marks_nothing_new_is_none() {
+        let mut lane = lane(&MEMBERS);
+        assert_eq!(lane.replace(members_set(&[2, 3])).rounds, 1);
+        assert_eq!(lane.replace(members_set(&[2, 3, 4])).rounds, 0);
+        assert_eq!(lane.replace(members_set(&[3])).rounds, 2);
+        let other = ReplacedSet { scope: Scope::guild(2), ..members_set(&[]) };
+        assert_eq!(lane.replace(other).rounds, 1);
+        let (_, sets) = lane.into_parts();
+        assert_eq!(present(&sets), [(0, vec![2, 3]), (1, vec![3]), (0, vec![])]);
+    }
+
+    #[test]
+    fn who_returned_and_left_again_has_left_a_second_time() {
+        let mut lane = lane(&MEMBERS);
+        lane.fold(row(&MEMBERS, 2, |row| row.null(LEFT_AT)));
+        assert_eq!(lane.fold(row(&MEMBERS, 2, |row| row.timestamp_us(LEFT_AT, 9))).rounds, 2);
+        assert_eq!(lane.fold(row(&MEMBERS, 2, |row| row.timestamp_us(LEFT_AT, 9))).rounds, 2);
     }
 
     #[test]

@@ -35,7 +35,7 @@ impl MemberLists {
     /// Notes a member row that passes by: who joins or leaves while a list is under way is, or is
     /// not, in the guild whatever the chunks say.
     pub fn observe(&mut self, row: &Row) {
-        let [guild_id, user_id, _] = row.key;
+        let [guild_id, user_id, ..] = row.key;
         let Some(list) = self.lists.get_mut(&guild_id) else { return };
         if row.get(&MEMBERS, LEFT_AT).is_some() {
             list.present.remove(&user_id);
@@ -60,7 +60,7 @@ impl MemberLists {
         }
         let list = self.lists.remove(&chunk.guild_id)?;
         let mut present: Vec<Key> =
-            list.present.into_iter().map(|user_id| [chunk.guild_id, user_id, 0]).collect();
+            list.present.into_iter().map(|user_id| [chunk.guild_id, user_id, 0, 0, 0]).collect();
         present.sort_unstable();
         Some(ReplacedSet { table: &MEMBERS, scope: Scope::guild(chunk.guild_id), present, origin })
     }

@@ -42,6 +42,7 @@ fn type_name(ty: Type) -> &'static str {
         Type::Bool => "boolean",
         Type::Text => "text",
         Type::Timestamp => "timestamp with time zone",
+        Type::Float => "double precision",
         Type::BigIntArray => "bigint[]",
         Type::Jsonb => "jsonb",
     }
