@@ -18,7 +18,7 @@ use crate::{
         encode,
         guilds::GUILD_BOTS,
         row::staged,
-        sql::{self, Round, changes},
+        sql::{self, Round, changes, late},
     },
 };
 
@@ -55,6 +55,7 @@ impl Flusher {
     pub async fn new(client: Client, tracking: Arc<Tracking>) -> Result<Self, Error> {
         let mut statements: Vec<String> =
             TABLES.iter().map(|table| sql::create_stage(table)).collect();
+        statements.extend(TABLES.iter().filter_map(|table| late::create_notes(table)));
         statements.push(changes::CREATE_KNOWN_GUILDS.to_owned());
         client.batch_execute(&statements.join(";")).await?;
         let months = MonthlyPartitions::load(&client).await?;
@@ -219,6 +220,11 @@ impl Flush<'_> {
         let rounds = lane.rounds();
         for round in 0..rounds {
             let round = if rounds == 1 { Round::Only } else { Round::Nth(round) };
+            if let Some(late) = late::late_versions(lane.table, round)
+                && self.run(&late.note).await? > 0
+            {
+                self.transaction.batch_execute(&late.place).await?;
+            }
             if let Some(history) = sql::keep_history(lane.table, round) {
                 self.transaction.batch_execute(&history).await?;
             }

@@ -45,7 +45,8 @@ pub enum Merge {
     /// SQL over `t` (the row that is there, null if none) and `s` (the row that comes). Never a
     /// reason to write by itself unless `staged`.
     Computed {
-        /// The expression; `{tracked}` stands for "a tracked column differs".
+        /// The expression; `{tracked}` stands for "a tracked column differs", `{supersedes}` for "what
+        /// is there is a version".
         sql: &'static str,
         /// Whether the event tells a value at all.
         staged: bool,
@@ -171,10 +172,21 @@ pub struct History {
     pub table: &'static str,
     /// Columns copied from the superseded row.
     pub copied: &'static [&'static str],
-    /// Further columns: name and SQL over `t` and `s`.
-    pub computed: &'static [(&'static str, &'static str)],
-    /// Only rows for which this SQL holds were ever seen whole.
+    /// Why a version was superseded: SQL over `{new}` and `{old}`, for column `cause`. Column
+    /// `superseded_at` says when.
+    pub cause: &'static str,
+    /// SQL over `t` and `s`: whether the row that is there is a version that can be superseded.
     pub only_if: &'static str,
+    /// A column that only the event tells that creates a row.
+    pub only_created: &'static str,
+}
+
+impl History {
+    /// Why `old` was superseded by `new`.
+    #[must_use]
+    pub(crate) fn cause(&self, old: &str, new: &str) -> String {
+        self.cause.replace("{new}", new).replace("{old}", old)
+    }
 }
 
 /// One table.

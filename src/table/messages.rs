@@ -47,7 +47,7 @@ const COLUMNS: &[Column] = &[
         "revision",
         Type::Int,
         Merge::Computed {
-            sql: "coalesce(t.revision + case when t.seen_at is not null and ({tracked}) then 1 else 0 end, 0)",
+            sql: "coalesce(t.revision + case when ({supersedes}) and ({tracked}) then 1 else 0 end, 0)",
             staged: false,
         },
     ),
@@ -86,20 +86,18 @@ static HISTORY: History = History {
         "edited_timestamp",
         "seen_at",
     ],
-    computed: &[
-        (
-            "cause",
-            "case when s.edited_timestamp is distinct from t.edited_timestamp and s.edited_timestamp is not null \
-                  then 'edit' \
-                  when s.pinned is distinct from t.pinned then 'pin' \
-                  when s.poll is distinct from t.poll then 'poll' \
-                  when s.embeds is distinct from t.embeds then 'embeds' \
-                  when s.flags is distinct from t.flags then 'flags' \
-                  else 'other' end",
-        ),
-        ("superseded_at", "s.updated_at"),
-    ],
-    only_if: "t.seen_at is not null",
+    cause: "case when {new}.edited_timestamp is distinct from {old}.edited_timestamp \
+                      and {new}.edited_timestamp is not null then 'edit' \
+                 when {new}.pinned is distinct from {old}.pinned then 'pin' \
+                 when {new}.poll is distinct from {old}.poll then 'poll' \
+                 when ({new}.flags & 32) is distinct from ({old}.flags & 32) then 'thread' \
+                 when {new}.embeds is distinct from {old}.embeds then 'embeds' \
+                 when {new}.flags is distinct from {old}.flags then 'flags' \
+                 else 'other' end",
+    // Text that is told for the first time completes a version, it does not supersede one.
+    only_if: "t.seen_at is not null and not (t.content is null and s.content is not null)",
+    // MESSAGE_UPDATE says false whatever the message was, so it is not read there.
+    only_created: "tts",
 };
 
 /// See the table's comment in PostgreSQL.

@@ -8,6 +8,7 @@
 //! **Invariant:** no values in SQL text, only names from constants.
 
 pub mod changes;
+pub mod late;
 
 use std::fmt::Write;
 
@@ -69,15 +70,15 @@ impl Round {
 pub fn keep_history(table: &Table, round: Round) -> Option<String> {
     let history = table.history?;
     let copied = history.copied.iter().map(|name| format!("\"{name}\""));
-    let computed = history.computed.iter().map(|(name, _)| format!("\"{name}\""));
     let from_old = history.copied.iter().map(|name| format!("t.\"{name}\""));
-    let from_new = history.computed.iter().map(|(_, sql)| (*sql).to_owned());
     Some(format!(
-        "insert into discord.{into} ({columns}) select {values} from {stage} s join discord.{name} t on {join} \
-         where {round} and {only_if} and {guard} and ({differs}) on conflict do nothing",
+        "insert into discord.{into} ({columns}, cause, superseded_at) \
+         select {values}, {cause}, s.updated_at from {stage} s join discord.{name} t on {join} \
+          where {round} and {only_if} and {guard} and ({differs}) on conflict do nothing",
         into = history.table,
-        columns = copied.chain(computed).collect::<Vec<_>>().join(", "),
-        values = from_old.chain(from_new).collect::<Vec<_>>().join(", "),
+        columns = copied.collect::<Vec<_>>().join(", "),
+        values = from_old.collect::<Vec<_>>().join(", "),
+        cause = history.cause("t", "s"),
         stage = stage_name(table),
         name = table.name,
         join = join(table),
@@ -190,12 +191,21 @@ fn guard(table: &Table) -> String {
         Guard::ByFrame => "case when s.told_session = t.told_session \
              then s.told_sequence >= t.told_sequence else s.updated_at >= t.updated_at end"
             .to_owned(),
+        // A create is the first version whenever it comes.
         Guard::ByEditedTimestamp => format!(
-            "({} or coalesce(date_trunc('milliseconds', s.edited_timestamp), '-infinity') \
-             >= coalesce(date_trunc('milliseconds', t.edited_timestamp), '-infinity'))",
+            "(t.seen_at is null or {} and ({} or {} >= {}))",
+            told(table, table.history.map_or("id", |history| history.only_created), "= 0"),
             told(table, "edited_timestamp", "= 0"),
+            edited_ms("s"),
+            edited_ms("t"),
         ),
     }
+}
+
+/// Edit times compare at milliseconds, unedited first: Discord may cut off what is below
+/// (discord-api-docs#8281).
+fn edited_ms(alias: &str) -> String {
+    format!("coalesce(date_trunc('milliseconds', {alias}.edited_timestamp), '-infinity')")
 }
 
 fn told(table: &Table, column: &str, compared: &str) -> String {
@@ -222,7 +232,9 @@ fn value(table: &Table, column: usize) -> String {
              else coalesce(t.{name}, '{{}}') || s.{name} end"
         ),
         Merge::Computed { sql, .. } => {
+            let supersedes = table.history.map_or("true", |history| history.only_if);
             let sql = sql.replace("{tracked}", &history_differs(table));
+            let sql = sql.replace("{supersedes}", supersedes);
             if table.columns[column].is_staged() {
                 format!("case when {told} then {sql} else t.{name} end")
             } else {

@@ -71,7 +71,87 @@ async fn an_edit_time_that_goes_back_to_milliseconds_is_no_older_but_an_older_ed
     stream.send("MESSAGE_UPDATE", &edited("stale", "2026-01-01T00:00:00.500000+00:00")).await;
     stream.send("MESSAGE_CREATE", &message(ID, "late create")).await;
     assert_eq!(stream.value("select content from discord.messages").await, "three");
-    assert_eq!(stream.value("select count(*) from discord.message_revisions").await, 2);
+    let versions: Vec<Value> =
+        history(&stream).await.into_iter().map(|row| row["content"].clone()).collect();
+    assert_eq!(versions, ["one", "stale", "two", "three"], "where its time belongs");
+}
+
+#[actix::test]
+async fn an_edit_that_arrives_before_its_message_was_created_is_the_second_version() {
+    let events = [
+        ("MESSAGE_UPDATE", edited("three", "2026-01-01T00:00:02+00:00")),
+        ("MESSAGE_UPDATE", edited("two", "2026-01-01T00:00:01+00:00")),
+        ("MESSAGE_CREATE", {
+            let mut created = message(ID, "one");
+            created["nonce"] = json!("77");
+            created["tts"] = json!(true);
+            created
+        }),
+        ("MESSAGE_CREATE", message(ID, "one")),
+        ("MESSAGE_UPDATE", edited("two", "2026-01-01T00:00:01+00:00")),
+        ("MESSAGE_UPDATE", edited("three", "2026-01-01T00:00:02+00:00")),
+    ];
+    let expected = [
+        json!({"revision": 0, "content": "one", "cause": "edit"}),
+        json!({"revision": 1, "content": "two", "cause": "edit"}),
+        json!({"revision": 2, "content": "three", "cause": null}),
+    ];
+    for portion in [1, 6] {
+        let mut stream = Stream::new().await;
+        for events in events.chunks(portion) {
+            stream.send_all(events).await;
+        }
+        assert_eq!(history(&stream).await, expected, "flushed in portions of {portion}");
+        let sql = "select revision, nonce, tts from discord.messages";
+        assert_eq!(
+            stream.rows(sql).await,
+            [json!({"revision": 2, "nonce": "77", "tts": true})],
+            "what only the create tells is there"
+        );
+    }
+}
+
+#[actix::test]
+async fn a_resolved_link_that_arrives_before_its_message_was_created_is_the_second_version() {
+    let mut stream = Stream::new().await;
+    let mut resolved = message(ID, "https://example.com");
+    resolved["embeds"] = json!([{"type": "link"}]);
+    stream.send("MESSAGE_UPDATE", &resolved).await;
+    stream.send("MESSAGE_CREATE", &message(ID, "https://example.com")).await;
+    assert_eq!(
+        history(&stream).await,
+        [
+            json!({"revision": 0, "content": "https://example.com", "cause": "embeds"}),
+            json!({"revision": 1, "content": "https://example.com", "cause": null}),
+        ]
+    );
+    assert_eq!(
+        stream.value("select jsonb_array_length(embeds) from discord.messages").await,
+        1,
+        "the resolved one is current"
+    );
+}
+
+#[actix::test]
+async fn a_thread_started_from_a_message_is_its_cause() {
+    let mut stream = Stream::new().await;
+    stream.send("MESSAGE_CREATE", &message(ID, "one")).await;
+    let mut started = message(ID, "one");
+    started["flags"] = json!(32);
+    started["thread"] = json!({"id": ID.to_string(), "type": 11, "name": "t"});
+    stream.send("MESSAGE_UPDATE", &started).await;
+    assert_eq!(history(&stream).await[0]["cause"], "thread");
+}
+
+#[actix::test]
+async fn text_that_is_told_for_the_first_time_is_no_edit() {
+    let mut stream = Stream::with_intents(Intents::GUILDS | Intents::GUILD_MESSAGES).await;
+    stream.send("MESSAGE_CREATE", &message(ID, "")).await;
+    let mut mentioning = message(ID, "hello bot");
+    mentioning["mentions"] = json!([user(BOT, "bot")]);
+    stream.send("MESSAGE_UPDATE", &mentioning).await;
+    assert_eq!(stream.value("select count(*) from discord.message_revisions").await, 0);
+    assert_eq!(stream.value("select content from discord.messages").await, "hello bot");
 }
 
 #[actix::test]
