@@ -5,3 +5,4 @@ mod guilds;
 mod members;
 mod messages;
 mod payloads;
+mod several_bots;

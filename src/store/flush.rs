@@ -18,7 +18,7 @@ use crate::{
         encode,
         guilds::GUILD_BOTS,
         row::staged,
-        sql::{self, Round, changes, late},
+        sql::{self, Recording, Round, changes, echoes, late},
     },
 };
 
@@ -84,6 +84,8 @@ impl Flusher {
             transaction: &transaction,
             tracking: &tracking,
             set,
+            all_are_new: false,
+            shared: false,
             report: FlushReport::default(),
         };
         flush.write().await?;
@@ -98,6 +100,10 @@ struct Flush<'f> {
     transaction: &'f Transaction<'f>,
     tracking: &'f Tracking,
     set: &'f FlushSet,
+    /// Whether none of the guilds was ever told as a whole before.
+    all_are_new: bool,
+    /// Whether one of the guilds is seen by several bots.
+    shared: bool,
     report: FlushReport,
 }
 
@@ -108,15 +114,17 @@ impl Flush<'_> {
         for start in &set.sessions {
             guilds.extend(self.start_session(start).await?);
         }
-        let all_are_new = !self.look_at_guilds().await?;
+        self.look_at_guilds().await?;
         for role in &set.roles_gone {
-            self.report.changes += sessions::remove_role(transaction, self.tracking, role).await?;
+            let (tracking, shared) = (self.tracking, self.shared);
+            self.report.changes +=
+                sessions::remove_role(transaction, tracking, shared, role).await?;
         }
         for lane in &set.lanes {
             self.mark_absent(lane).await?;
             let place = TABLES.iter().position(|table| std::ptr::eq(*table, lane.table));
             let place = place.expect("lanes are made from TABLES");
-            self.report.written[place] = self.merge(lane, all_are_new).await?;
+            self.report.written[place] = self.merge(lane).await?;
             if std::ptr::eq(lane.table, &raw const GUILD_BOTS) {
                 guilds.extend(lane.rows.iter().map(|(_, row)| row.key[0]));
             }
@@ -149,32 +157,46 @@ impl Flush<'_> {
         Ok(changed)
     }
 
-    /// Notes what is known of the guilds that the flush tells of. Returns whether one of them was
-    /// ever told as a whole before.
-    async fn look_at_guilds(&self) -> Result<bool, Error> {
+    /// Notes what is known of the guilds that the flush tells of.
+    async fn look_at_guilds(&mut self) -> Result<(), Error> {
         let is_of_guild = |table: &Table| table.columns[0].name == "guild_id";
         let lanes = self.set.lanes.iter().filter(|lane| is_of_guild(lane.table));
         let mut guilds: Vec<i64> =
             lanes.flat_map(|lane| lane.rows.iter().map(|(_, row)| row.key[0])).collect();
+        guilds.extend(self.set.roles_gone.iter().map(|role| role.guild_id));
+        guilds.extend(
+            self.set
+                .lanes
+                .iter()
+                .flat_map(|lane| lane.sets.iter().map(|(_, set)| set.scope.values[0])),
+        );
         guilds.sort_unstable();
         guilds.dedup();
         if guilds.is_empty() {
-            return Ok(false);
+            return Ok(());
         }
         let row = self.transaction.query_one(changes::FILL_KNOWN_GUILDS, &[&guilds]).await?;
-        Ok(row.get::<_, i64>(0) > 0)
+        self.all_are_new = row.get::<_, i64>(0) == 0;
+        self.shared = row.get::<_, i64>(1) > 0;
+        if self.shared {
+            self.transaction.batch_execute(echoes::LOCK_SHARED_GUILDS).await?;
+            if !self.set.sessions.is_empty() {
+                self.transaction.batch_execute(echoes::FORGET_OLD).await?;
+            }
+        }
+        Ok(())
     }
 
     /// Marks what is missing from complete sets as gone. Sets of one round share no rows.
     async fn mark_absent(&mut self, lane: &LaneRows) -> Result<(), Error> {
-        let tracked = self.tracking.of(lane.table);
+        let recording = Recording::of(self.tracking, lane.table, self.shared);
         let rounds: BTreeSet<(usize, usize)> =
             lane.sets.iter().map(|(round, set)| (*round, set.scope.len)).collect();
         for (round, scope_len) in rounds {
             let of_round =
                 lane.sets.iter().filter(|(of, set)| (*of, set.scope.len) == (round, scope_len));
             let sets: Vec<&ReplacedSet> = of_round.map(|(_, set)| set).collect();
-            let Some(sql) = sql::mark_absent(lane.table, tracked, scope_len) else { continue };
+            let Some(sql) = sql::mark_absent(lane.table, recording, scope_len) else { continue };
             let scopes: Vec<Vec<i64>> = (0..scope_len)
                 .map(|i| sets.iter().map(|set| set.scope.values[i]).collect())
                 .collect();
@@ -198,7 +220,7 @@ impl Flush<'_> {
                 params.push(key);
             }
             let ended = self.transaction.execute(&sql, &params).await?;
-            if tracked.delete {
+            if recording.tracked.delete {
                 self.report.changes += ended;
             }
         }
@@ -206,20 +228,25 @@ impl Flush<'_> {
     }
 
     /// Stages the rows and merges them round by round. Returns how many rows were written.
-    async fn merge(&mut self, lane: &LaneRows, all_are_new: bool) -> Result<u64, Error> {
+    async fn merge(&mut self, lane: &LaneRows) -> Result<u64, Error> {
         if lane.rows.is_empty() {
             return Ok(0);
         }
         stage(self.transaction, lane).await?;
-        let tracked = self.tracking.of(lane.table);
+        let Recording { tracked, history, shared } =
+            Recording::of(self.tracking, lane.table, self.shared);
         // The first load of guilds is where history begins.
-        let is_first_load = all_are_new
+        let is_first_load = self.all_are_new
             && lane.table.columns[0].name == "guild_id"
             && lane.rows.iter().all(|(_, row)| row.origin.source == Source::Sync);
         let mut written = 0;
         let rounds = lane.rounds();
         for round in 0..rounds {
-            let round = if rounds == 1 { Round::Only } else { Round::Nth(round) };
+            let round = if rounds == 1 && !shared { Round::Only } else { Round::Nth(round) };
+            if shared {
+                self.run(&echoes::set_past_aside(lane.table, history, round)).await?;
+                self.run(&echoes::note_news(lane.table, history, round)).await?;
+            }
             if let Some(late) = late::late_versions(lane.table, round)
                 && self.run(&late.note).await? > 0
             {

@@ -19,7 +19,7 @@ use crate::{
         change::{RejectedEvent, RoleGone, SessionStart},
         channels::PERMISSION_OVERWRITES,
         members::MEMBERS,
-        sql::changes,
+        sql::{Recording, changes},
     },
 };
 
@@ -119,17 +119,18 @@ pub(super) async fn derive_guild_states(
 pub(super) async fn remove_role(
     transaction: &Transaction<'_>,
     tracking: &Tracking,
+    shared: bool,
     role: &RoleGone,
 ) -> Result<u64, Error> {
     let Origin { bot_id, at_us, source } = role.origin;
     let params: [&(dyn ToSql + Sync); 5] =
         [&role.guild_id, &role.role_id, &time(at_us), &bot_id, &source.code()];
-    let (members, overwrites) = (tracking.of(&MEMBERS), tracking.of(&PERMISSION_OVERWRITES));
-    let taken = changes::take_role(&MEMBERS, members);
+    let overwrites = Recording::of(tracking, &PERMISSION_OVERWRITES, shared);
+    let taken = changes::take_role(&MEMBERS, Recording::of(tracking, &MEMBERS, shared));
     let mut recorded = transaction.execute(&taken, &params).await?;
     let taken = changes::take_overwrites(&PERMISSION_OVERWRITES, overwrites);
     let ended = transaction.execute(&taken, &params).await?;
-    if overwrites.delete {
+    if overwrites.tracked.delete {
         recorded += ended;
     }
     Ok(recorded)

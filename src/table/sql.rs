@@ -8,11 +8,12 @@
 //! **Invariant:** no values in SQL text, only names from constants.
 
 pub mod changes;
+pub mod echoes;
 pub mod late;
 
 use std::fmt::Write;
 
-use super::{Column, Guard, Merge, Table, Tracked, Type, row::bit, row::staged};
+use super::{Column, Guard, Merge, Table, Tracked, Tracking, Type, row::bit, row::staged};
 
 /// Name of the staging table of a table.
 #[must_use]
@@ -44,6 +45,31 @@ pub fn copy_into_stage(table: &Table) -> String {
         stage = stage_name(table),
         columns = names(table, staged(table), ""),
     )
+}
+
+/// What a flush records of a table besides its rows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Recording {
+    /// What goes to `changes`.
+    pub tracked: Tracked,
+    /// Columns whose differences are history, of whichever kind.
+    pub history: u64,
+    /// Whether a guild of the flush is seen by several bots.
+    pub shared: bool,
+}
+
+impl Recording {
+    /// Of `table`, by what is tracked.
+    #[must_use]
+    pub fn of(tracking: &Tracking, table: &Table, shared: bool) -> Self {
+        let history = tracking.history_columns(table);
+        let shared = shared && echoes::applies_to(table, history);
+        Self { tracked: tracking.of(table), history, shared }
+    }
+
+    fn only_what_is_due(self, table: &Table) -> String {
+        if self.shared { echoes::nothing_is_due(table) } else { String::new() }
+    }
 }
 
 /// Which staged rows a statement takes.
@@ -123,7 +149,7 @@ pub fn merge(table: &Table, round: Round) -> String {
 /// Parameters: one `bigint[]` per scope column, `timestamptz[]` (when it was told), `bigint[]` (by
 /// which bot), `smallint[]` (whether in passing), then one `bigint[]` per key column.
 #[must_use]
-pub fn mark_absent(table: &Table, tracked: Tracked, scope_len: usize) -> Option<String> {
+pub fn mark_absent(table: &Table, recording: Recording, scope_len: usize) -> Option<String> {
     let tombstone = quoted(&table.columns[table.only(Merge::Tombstone)?]);
     debug_assert!(
         table.columns.iter().all(|column| column.merge != Merge::Key || column.ty == Type::BigInt),
@@ -150,7 +176,7 @@ pub fn mark_absent(table: &Table, tracked: Tracked, scope_len: usize) -> Option<
         "update discord.{name} t set {tombstone} = told.at{more}, updated_at = told.at \
            from unnest({scopes}, ${at}::timestamptz[], ${bot}::bigint[], ${source}::smallint[]) \
                 as told ({scope_labels}, at, bot_id, source) \
-          where {in_scope} and t.{tombstone} is null{only} \
+          where {in_scope} and t.{tombstone} is null{only}{due} \
             and not exists (select from unnest({keys}) as present ({key_labels}) where {is_present})",
         name = table.name,
         more = cleared.collect::<String>(),
@@ -161,11 +187,12 @@ pub fn mark_absent(table: &Table, tracked: Tracked, scope_len: usize) -> Option<
         scope_labels = labels(scope_len),
         in_scope = equal("told", scope_len),
         only = outlasting.unwrap_or_default(),
+        due = recording.only_what_is_due(table),
         keys = arrays(scope_len + 4, key_len),
         key_labels = labels(key_len),
         is_present = equal("present", key_len),
     );
-    Some(changes::recording_ends(table, tracked, &update))
+    Some(changes::recording_ends(table, recording, &update))
 }
 
 fn quoted(column: &Column) -> String {

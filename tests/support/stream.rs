@@ -1,6 +1,7 @@
 //! A stream of dispatches that goes straight into a partition and from there into PostgreSQL.
 
 use std::{
+    collections::BTreeMap,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -52,6 +53,8 @@ pub(crate) struct Stream {
     partition: Partition,
     session: Arc<Session>,
     tracking: Arc<Tracking>,
+    /// Sessions of the other bots, and their sequences.
+    others: BTreeMap<u64, (Arc<Session>, u64)>,
     sequence: u64,
     position: u64,
     ack: Recipient<Committed>,
@@ -80,6 +83,7 @@ impl Stream {
             flusher,
             partition: Partition::new(0, 1, limits, Arc::clone(&tracking), []),
             tracking,
+            others: BTreeMap::new(),
             session: Arc::new(Session {
                 shard: ShardKey { bot_id, shard_id: 0 },
                 shard_count: 1,
@@ -103,11 +107,27 @@ impl Stream {
         self.session.generation
     }
 
+    /// Goes on with the stream of another bot, where it was left.
+    pub(crate) fn switch_to(&mut self, bot_id: u64) {
+        let here = (Arc::clone(&self.session), self.sequence);
+        self.others.insert(self.session.shard.bot_id, here);
+        let (session, sequence) = self.others.remove(&bot_id).unwrap_or_else(|| {
+            let session = Session {
+                shard: ShardKey { bot_id, shard_id: 0 },
+                session_id: Arc::from(format!("session-of-{bot_id}")),
+                generation: 0,
+                ..Session::clone(&self.session)
+            };
+            (Arc::new(session), 0)
+        });
+        (self.session, self.sequence) = (session, sequence);
+    }
+
     /// Begins a new session; its READY is still to be sent.
     pub(crate) fn begin_session(&mut self) {
         let generation = self.session.generation + 1;
         self.session = Arc::new(Session {
-            session_id: Arc::from(format!("session-{generation}")),
+            session_id: Arc::from(format!("session-{generation}-{}", self.session.shard.bot_id)),
             generation,
             ..Session::clone(&self.session)
         });
@@ -119,8 +139,7 @@ impl Stream {
         self.begin_session();
         let stubs: Vec<Value> =
             guilds.iter().map(|id| json!({"id": id.to_string(), "unavailable": true})).collect();
-        let user =
-            json!({"id": BOT.to_string(), "username": "bot", "discriminator": "0", "avatar": null});
+        let user = json!({"id": self.session.shard.bot_id.to_string(), "username": "bot", "discriminator": "0", "avatar": null});
         self.send("READY", &json!({"v": 10, "user": user, "guilds": stubs, "session_id": "x"}))
             .await;
     }

@@ -49,3 +49,22 @@ comment on column discord.change_cursors.name is 'Name that the reader chose.';
 comment on column discord.change_cursors.transaction_id is 'Last row that was acknowledged: its transaction_id.';
 comment on column discord.change_cursors.id is 'Last row that was acknowledged: its id.';
 comment on column discord.change_cursors.updated_at is 'When that was.';
+
+create table discord.bot_echoes (
+    guild_id   bigint      not null,
+    entity     text        not null,
+    entity_key text        not null,
+    bot_id     bigint      not null,
+    id         bigint      not null generated always as identity,
+    state      jsonb       not null,
+    at         timestamptz not null,
+    primary key (guild_id, entity, entity_key, bot_id, id)
+);
+comment on table discord.bot_echoes is 'Where several bots see a guild: what one bot told and another is still to tell. The other''s news is compared with it, so that what arrives a second time, and late, is not taken for a change. Rows live for minutes.';
+comment on column discord.bot_echoes.guild_id is 'Guild.';
+comment on column discord.bot_echoes.entity is 'Table that the row is in.';
+comment on column discord.bot_echoes.entity_key is 'Key of the row without the guild.';
+comment on column discord.bot_echoes.bot_id is 'Bot that is still to tell it.';
+comment on column discord.bot_echoes.id is 'Order in which the states were told.';
+comment on column discord.bot_echoes.state is 'Fields with history as they were then.';
+comment on column discord.bot_echoes.at is 'When it was told first.';

@@ -6,7 +6,8 @@
 //! **Invariant:** a row of history is written only where the merge that follows writes the table.
 
 use super::{
-    Round, differs, guard, join, quoted, stage_name, tracked_columns_differ as any_differs, value,
+    Recording, Round, differs, echoes::noting_changed, guard, join, quoted, stage_name,
+    tracked_columns_differ as any_differs, value,
 };
 use crate::table::{Guard, Merge, Table, Tracked, Type, row::bit};
 
@@ -14,17 +15,20 @@ use crate::table::{Guard, Merge, Table, Tracked, Type, row::bit};
 /// members, has ever been told as a whole. Until then, what is found there is no news.
 pub const CREATE_KNOWN_GUILDS: &str = "\
     create temporary table known_guilds \
-        (guild_id bigint primary key, confirmed boolean not null, listed boolean not null) \
+        (guild_id bigint primary key, confirmed boolean not null, listed boolean not null, \
+         shared boolean not null) \
         on commit delete rows";
 
-/// Fills `known_guilds`. Parameter: `bigint[]`. Returns how many guilds were confirmed before.
+/// Fills `known_guilds`. Parameter: `bigint[]`. Returns how many guilds were confirmed before, and how
+/// many are seen by several bots.
 pub const FILL_KNOWN_GUILDS: &str = "\
     with known as (\
         insert into known_guilds \
-        select b.guild_id, bool_or(b.confirmed_at is not null), bool_or(b.members_synced_at is not null) \
+        select b.guild_id, bool_or(b.confirmed_at is not null), bool_or(b.members_synced_at is not null), \
+               count(*) filter (where b.state = 'available') > 1 \
           from discord.guild_bots b where b.guild_id = any($1) group by b.guild_id \
-        returning confirmed) \
-    select count(*) filter (where confirmed) from known";
+        returning confirmed, shared) \
+    select count(*) filter (where confirmed), count(*) filter (where shared) from known";
 
 const COLUMNS: &str = "transaction_id, at, bot_id, guild_id, entity, entity_id, channel_id, \
                        user_id, action, source, old, new";
@@ -177,20 +181,30 @@ fn tracked_columns(table: &Table, columns: u64) -> impl Iterator<Item = usize> +
 ///
 /// `update` ends in `returning`, of the alias `t` and of `told (at, bot_id, source)`.
 #[must_use]
-pub fn recording_ends(table: &Table, tracked: Tracked, update: &str) -> String {
-    if !tracked.delete {
+pub fn recording_ends(table: &Table, recording: Recording, update: &str) -> String {
+    let Recording { tracked, history, shared } = recording;
+    if !tracked.delete && !shared {
         return update.to_owned();
     }
     format!(
         "with ended as ({update} returning t.*, told.at as told_at, told.bot_id as told_bot, \
-                told.source as told_source) \
+                told.source as told_source){noted} \
          insert into discord.changes ({COLUMNS}) \
          select {TRANSACTION}, ended.told_at, ended.told_bot, {identity}, 'delete', \
                 case ended.told_source when 0 then 'event' else 'sync' end, {old}, null \
-           from ended order by {key}",
+           from ended where {is_tracked} order by {key}",
         identity = identity(table, "ended"),
         old = all(table, tracked.columns, |i| format!("ended.{}", quoted(&table.columns[i]))),
         key = super::names(table, 0..table.key_len(), "ended."),
+        noted = if shared {
+            let tombstone = table.only(Merge::Tombstone);
+            noting_changed(table, history, "ended", |i| {
+                (Some(i) == tombstone).then(|| "null::timestamptz".to_owned())
+            })
+        } else {
+            String::new()
+        },
+        is_tracked = tracked.delete,
     )
 }
 
@@ -198,33 +212,42 @@ pub fn recording_ends(table: &Table, tracked: Tracked, update: &str) -> String {
 ///
 /// Parameters: guild, role, when, bot, source.
 #[must_use]
-pub fn take_role(members: &Table, tracked: Tracked) -> String {
+pub fn take_role(members: &Table, recording: Recording) -> String {
+    let Recording { tracked, history, shared } = recording;
     let roles = Table::index(members.columns, "roles");
     format!(
         "with old as (\
-            select guild_id, user_id, roles, left_at from discord.members \
+            select guild_id, user_id, roles from discord.members \
              where guild_id = $1 and roles @> array[$2::bigint] order by user_id for no key update), \
          taken as (\
             update discord.members t set roles = array_remove(t.roles, $2), updated_at = $3 \
               from old where t.guild_id = old.guild_id and t.user_id = old.user_id \
-            returning t.user_id, old.roles as before, t.roles as after, old.left_at) \
+            returning t.*, old.roles as roles_before, $3::timestamptz as told_at, \
+                      $4::bigint as told_bot, $5::smallint as told_source){noted} \
          insert into discord.changes ({COLUMNS}) \
-         select {TRANSACTION}, $3::timestamptz, $4::bigint, $1, 'members', user_id, null, user_id, 'update', \
-                case $5::smallint when 0 then 'event' else 'sync' end, \
-                jsonb_build_object('roles', before), jsonb_build_object('roles', after) \
+         select {TRANSACTION}, told_at, told_bot, guild_id, 'members', user_id, null, user_id, 'update', \
+                case told_source when 0 then 'event' else 'sync' end, \
+                jsonb_build_object('roles', roles_before), jsonb_build_object('roles', roles) \
            from taken where left_at is null and {is_tracked} order by user_id",
         is_tracked = tracked.has(roles),
+        noted = if shared {
+            noting_changed(members, history, "taken", |i| {
+                (i == roles).then(|| "taken.roles_before".to_owned())
+            })
+        } else {
+            String::new()
+        },
     )
 }
 
 /// Takes the overwrites of a role, and records it. Parameters as of [`take_role`].
 #[must_use]
-pub fn take_overwrites(overwrites: &Table, tracked: Tracked) -> String {
+pub fn take_overwrites(overwrites: &Table, recording: Recording) -> String {
     let update = "update discord.permission_overwrites t set deleted_at = told.at, updated_at = told.at \
                     from (values ($1::bigint, $2::bigint, $3::timestamptz, $4::bigint, $5::smallint)) \
                          as told (guild_id, role_id, at, bot_id, source) \
                    where t.guild_id = told.guild_id and t.id = told.role_id and t.deleted_at is null";
-    recording_ends(overwrites, tracked, update)
+    recording_ends(overwrites, recording, update)
 }
 
 /// Records that a bot left guilds, or was found to be in them. `states` is a statement that returns
