@@ -157,7 +157,8 @@ mod tests {
         let message = refusal("flush_rows = 1\n");
         assert!(message.contains("did you mean \"writer.flush_rows\"?"), "{message}");
         assert!(
-            message.contains("known here: discord, database, writer, discord_db, http, log"),
+            message
+                .contains("known here: discord, database, writer, history, discord_db, http, log"),
             "{message}"
         );
     }

@@ -20,6 +20,8 @@ use super::{
 
 /// How the README writes what is too long for a table: every name.
 const ALL_INTENTS: &str = "all";
+/// How the README points to a default that is too long for it.
+const IN_THE_FILE: &str = "see the file";
 
 #[test]
 fn the_configuration_table_lists_every_key_with_what_is_allowed() {
@@ -41,7 +43,7 @@ fn the_defaults_of_the_configuration_table_are_those_of_the_program() {
     let rows = table(README, &["Key", "Default", "Allowed", "Meaning"]);
     let text: String = rows
         .iter()
-        .filter(|row| row[1] != ALL_INTENTS)
+        .filter(|row| row[1] != ALL_INTENTS && row[1] != IN_THE_FILE)
         .map(|row| format!("{} = {}\n", row[0], row[1]))
         .collect();
     let parsed = Config::parse(&text, Path::new("README.md")).unwrap();
