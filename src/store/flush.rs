@@ -9,7 +9,7 @@ use bytes::{Bytes, BytesMut};
 use futures_util::SinkExt;
 use tokio_postgres::{Client, Error, SimpleQueryMessage, Transaction, types::ToSql};
 
-use super::{FlushSet, LaneRows, sessions, snowflake_partitions::SnowflakePartitions};
+use super::{FlushSet, LaneRows, cascade, sessions, snowflake_partitions::SnowflakePartitions};
 use crate::{
     id::partition_of,
     table::{
@@ -75,14 +75,12 @@ impl Flusher {
         for start in &set.sessions {
             guilds.extend(start_session(&transaction, start, set).await?);
         }
-        for role in &set.roles_gone {
-            sessions::remove_role(&transaction, role).await?;
-        }
         let mut report = FlushReport::default();
-        for lane in &set.lanes {
+        for (place, table) in TABLES.into_iter().enumerate() {
+            cascade::apply(&transaction, table, &set.cascades).await?;
+            let mut lanes = set.lanes.iter();
+            let Some(lane) = lanes.find(|lane| std::ptr::eq(lane.table, table)) else { continue };
             mark_absent(&transaction, lane).await?;
-            let place = TABLES.iter().position(|table| std::ptr::eq(*table, lane.table));
-            let place = place.expect("lanes are made from TABLES");
             report.written[place] = merge(&transaction, lane).await?;
             if std::ptr::eq(lane.table, &raw const GUILD_BOTS) {
                 guilds.extend(lane.rows.iter().map(|(_, row)| row.key[0]));

@@ -8,7 +8,8 @@ use crate::{
     id::Session,
     table::{
         Row, Table,
-        change::{RejectedEvent, ReplacedSet, RoleGone, SessionStart},
+        cascade::Cascade,
+        change::{RejectedEvent, ReplacedSet, SessionStart},
     },
 };
 
@@ -21,8 +22,8 @@ pub struct FlushSet {
     pub partitions: usize,
     /// Rows by table, in the order of [`crate::table::TABLES`].
     pub lanes: Vec<LaneRows>,
-    /// Deleted roles.
-    pub roles_gone: Vec<RoleGone>,
+    /// What follows from events for rows that they do not name; before the sets and rows.
+    pub cascades: Vec<Cascade>,
     /// New sessions.
     pub sessions: Vec<SessionStart>,
     /// Events to keep as rejected.
@@ -83,6 +84,7 @@ impl FlushSet {
             partition: self.partition,
             partitions: self.partitions,
             sessions: std::mem::take(&mut self.sessions),
+            cascades: std::mem::take(&mut self.cascades),
             origin: self.origin.clone(),
             ..Self::default()
         };

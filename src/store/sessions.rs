@@ -1,5 +1,4 @@
-//! The statements that are no plain upsert: sessions, progress, guild states, deleted roles and
-//! rejected events.
+//! The statements that are no plain upsert: sessions, progress, guild states and rejected events.
 //!
 //! **Invariant:** a resume point read here is never ahead of what the tables hold.
 
@@ -14,7 +13,7 @@ use twilight_model::gateway::Intents;
 use super::FlushSet;
 use crate::{
     id::{ResumePoint, Session, ShardKey},
-    table::change::{RejectedEvent, RoleGone, SessionStart},
+    table::change::{RejectedEvent, SessionStart},
 };
 
 /// Microseconds since 1970 as PostgreSQL takes times.
@@ -83,21 +82,6 @@ pub(super) async fn derive_guild_states(
                 where g.id = b.guild_id \
                   and (g.unavailable <> b.unavailable or (g.left_at is null) <> b.present)";
     transaction.execute(sql, &[&guilds]).await.map(|_| ())
-}
-
-/// Takes a deleted role from members and overwrites that are in the tables.
-pub(super) async fn remove_role(
-    transaction: &Transaction<'_>,
-    role: &RoleGone,
-) -> Result<(), Error> {
-    let members = "update discord.members set roles = array_remove(roles, $2), updated_at = $3 \
-                    where guild_id = $1 and roles @> array[$2::bigint]";
-    let overwrites = "update discord.permission_overwrites set deleted_at = $3, updated_at = $3 \
-                       where guild_id = $1 and id = $2 and deleted_at is null";
-    for sql in [members, overwrites] {
-        transaction.execute(sql, &[&role.guild_id, &role.role_id, &time(role.at_us)]).await?;
-    }
-    Ok(())
 }
 
 /// Keeps rejected events; one that is replayed is kept once.

@@ -14,10 +14,9 @@ use crate::{
     id::{Session, ShardKey},
     store::{FlushSet, LaneRows, Progress},
     table::{
-        Change, Key, Row, Table,
-        change::{RejectedEvent, RoleGone, SessionStart},
-        channels::PERMISSION_OVERWRITES,
-        members::{self, MEMBERS},
+        Change, Row, Table,
+        cascade::{Cascade, Cause},
+        change::{RejectedEvent, SessionStart},
     },
 };
 
@@ -46,11 +45,14 @@ pub enum FlushTrigger {
     Interval,
     /// A new session begins; what came before must be written before.
     Session,
+    /// Something is gone, or no longer listed, and rows that came before may follow it.
+    Cascade,
 }
 
 impl FlushTrigger {
     /// Every trigger, for metrics.
-    pub const ALL: [Self; 4] = [Self::Rows, Self::Bytes, Self::Interval, Self::Session];
+    pub const ALL: [Self; 5] =
+        [Self::Rows, Self::Bytes, Self::Interval, Self::Session, Self::Cascade];
 
     /// Its label.
     #[must_use]
@@ -60,6 +62,7 @@ impl FlushTrigger {
             Self::Bytes => "bytes",
             Self::Interval => "interval",
             Self::Session => "session",
+            Self::Cascade => "cascade",
         }
     }
 }
@@ -68,7 +71,7 @@ impl FlushTrigger {
 pub struct Batch {
     opened_at: Option<Instant>,
     lanes: Vec<Lane>,
-    roles_gone: Vec<RoleGone>,
+    cascades: Vec<Cascade>,
     sessions: Vec<SessionStart>,
     rejected: Vec<RejectedEvent>,
     progress: BTreeMap<ShardKey, (Arc<Session>, u64)>,
@@ -82,7 +85,7 @@ impl Default for Batch {
         Self {
             opened_at: None,
             lanes: Lane::all(),
-            roles_gone: Vec::new(),
+            cascades: Vec::new(),
             sessions: Vec::new(),
             rejected: Vec::new(),
             progress: BTreeMap::new(),
@@ -102,11 +105,12 @@ impl Batch {
                 let growth = self.lane(set.table).replace(set);
                 self.grow(growth);
             }
-            Change::RoleGone(role) => {
-                self.lane(&MEMBERS).strip(role.guild_id, members::ROLES, role.role_id);
-                let is_role = |key: &Key| key[2] == role.role_id;
-                self.lane(&PERMISSION_OVERWRITES).bury(role.guild_id, role.at_us, is_role);
-                self.roles_gone.push(role);
+            Change::Cascade(cascade) => {
+                // Told twice with nothing in between that it concerns: the first time counts.
+                if !self.cascades.iter().any(|earlier| earlier.repeats(&cascade)) {
+                    self.rows += 1;
+                    self.cascades.push(cascade);
+                }
             }
             Change::SessionStart(start) => self.sessions.push(start),
             Change::Reject(event) => {
@@ -116,6 +120,22 @@ impl Batch {
             }
             Change::MemberChunk(_) => debug_assert!(false, "the partition keeps member chunks"),
         }
+    }
+
+    /// Whether the cascade says something about what is in the batch, which then has to be written
+    /// before it.
+    #[must_use]
+    pub fn concerns(&self, cascade: &Cascade) -> bool {
+        let listed_before = matches!(cascade.cause, Cause::ThreadsListed { .. })
+            && self.cascades.iter().any(|earlier| {
+                earlier.guild_id == cascade.guild_id && earlier.cause.is_like(&cascade.cause)
+            });
+        listed_before
+            || cascade.cause.tables().any(|table| {
+                let mut lanes = self.lanes.iter();
+                let lane = lanes.find(|lane| std::ptr::eq(lane.table(), table));
+                lane.is_some_and(|lane| lane.concerns(cascade))
+            })
     }
 
     fn fold(&mut self, table: &'static Table, row: Row) {
@@ -183,7 +203,7 @@ impl Batch {
             partition,
             partitions,
             lanes: lanes.filter(|lane| !lane.is_empty()).collect(),
-            roles_gone: self.roles_gone,
+            cascades: self.cascades,
             sessions: self.sessions,
             rejected: self.rejected,
             origin: progress.first().cloned(),

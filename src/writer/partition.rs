@@ -162,6 +162,12 @@ impl Partition {
                 close(open, closed, FlushTrigger::Session, place, partitions);
                 open.batch.push(change);
             }
+            Change::Cascade(cascade) => {
+                if open.batch.concerns(&cascade) {
+                    close(open, closed, FlushTrigger::Cascade, place, partitions);
+                }
+                open.batch.push(Change::Cascade(cascade));
+            }
             change => {
                 if let Change::Row(table, row) = &change
                     && std::ptr::eq(*table, &raw const MEMBERS)
