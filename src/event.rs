@@ -8,11 +8,18 @@
 //! on the event, its session and the time it was received.
 
 mod channel;
+mod expression;
 mod guild;
 mod ids;
 mod member;
 mod message;
+mod moderation;
+mod premium;
+mod reaction;
+mod scheduled;
+mod thread;
 mod user;
+mod voice;
 
 use std::{borrow::Cow, sync::Arc};
 
@@ -20,9 +27,10 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::{
-    id::Session,
+    id::{Session, fnv_1a},
     table::{
         Change, Key, Origin, RowBuilder, Source, Table,
+        cascade::{Cascade, Cause},
         change::{RejectKind, RejectedEvent, ReplacedSet, Scope},
         decode::{self, Nested},
         guilds::{GUILD_BOTS, ROLES},
@@ -168,6 +176,15 @@ impl News {
     }
 }
 
+/// What an event says of the thing that it tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Is {
+    /// It is as told; what is not told is null.
+    There,
+    /// It is gone; what is told of it is how it was.
+    Gone,
+}
+
 /// One dispatch being taken apart.
 struct Transform<'a> {
     received: Received<'a>,
@@ -186,22 +203,72 @@ impl Transform<'_> {
             "GUILD_DELETE" => self.guild_delete(d)?,
             "GUILD_ROLE_CREATE" | "GUILD_ROLE_UPDATE" => self.role_update(d)?,
             "GUILD_ROLE_DELETE" => self.role_delete(d)?,
-            "CHANNEL_CREATE" | "CHANNEL_UPDATE" | "THREAD_CREATE" | "THREAD_UPDATE" => {
-                self.channel_update(d)?
-            }
-            "CHANNEL_DELETE" | "THREAD_DELETE" => self.channel_delete(d)?,
+            "CHANNEL_CREATE" | "CHANNEL_UPDATE" => self.channel_update(d)?,
+            "CHANNEL_DELETE" => self.channel_delete(d)?,
             "CHANNEL_PINS_UPDATE" => self.channel_pins_update(d)?,
+            "WEBHOOKS_UPDATE" => self.webhooks_update(d)?,
+            "THREAD_CREATE" | "THREAD_UPDATE" => self.thread_update(d)?,
+            "THREAD_DELETE" => self.thread_delete(d)?,
+            "THREAD_LIST_SYNC" => self.thread_list_sync(d)?,
+            "THREAD_MEMBER_UPDATE" => self.thread_member_update(d)?,
+            "THREAD_MEMBERS_UPDATE" => self.thread_members_update(d)?,
+            "GUILD_EMOJIS_UPDATE" => self.emojis_update(d)?,
+            "GUILD_STICKERS_UPDATE" => self.stickers_update(d)?,
+            "GUILD_SOUNDBOARD_SOUND_CREATE" | "GUILD_SOUNDBOARD_SOUND_UPDATE" => {
+                self.sound_update(d)?
+            }
+            "GUILD_SOUNDBOARD_SOUND_DELETE" => self.sound_delete(d)?,
+            // The answer to op 31 and the event tell the same.
+            "GUILD_SOUNDBOARD_SOUNDS_UPDATE" | "SOUNDBOARD_SOUNDS" => self.sounds_update(d)?,
+            "GUILD_SCHEDULED_EVENT_CREATE" | "GUILD_SCHEDULED_EVENT_UPDATE" => {
+                self.scheduled_event_update(d)?
+            }
+            "GUILD_SCHEDULED_EVENT_DELETE" => self.scheduled_event_delete(d)?,
+            "GUILD_SCHEDULED_EVENT_USER_ADD" => self.scheduled_event_user(d, Is::There)?,
+            "GUILD_SCHEDULED_EVENT_USER_REMOVE" => self.scheduled_event_user(d, Is::Gone)?,
+            "STAGE_INSTANCE_CREATE" | "STAGE_INSTANCE_UPDATE" => {
+                self.stage_instance_update(d, Is::There)?
+            }
+            "STAGE_INSTANCE_DELETE" => self.stage_instance_update(d, Is::Gone)?,
             "GUILD_MEMBER_ADD" => self.member_add(d)?,
             "GUILD_MEMBER_UPDATE" => self.member_update(d)?,
             "GUILD_MEMBER_REMOVE" => self.member_remove(d)?,
             "GUILD_MEMBERS_CHUNK" => self.members_chunk(d)?,
             "PRESENCE_UPDATE" => self.presence_update(d)?,
             "VOICE_STATE_UPDATE" => self.voice_state_update(d)?,
+            "VOICE_CHANNEL_STATUS_UPDATE" => self.voice_channel_status(d)?,
+            "VOICE_CHANNEL_START_TIME_UPDATE" => self.voice_channel_start_time(d)?,
+            "CHANNEL_INFO" => self.channel_info(d)?,
+            "VOICE_CHANNEL_EFFECT_SEND" => self.voice_channel_effect(d)?,
             "USER_UPDATE" => self.user_update(d)?,
             "MESSAGE_CREATE" => self.message_create(d)?,
             "MESSAGE_UPDATE" => self.message_update(d)?,
             "MESSAGE_DELETE" => self.message_delete(d)?,
             "MESSAGE_DELETE_BULK" => self.message_delete_bulk(d)?,
+            "MESSAGE_REACTION_ADD" => self.reaction_add(d)?,
+            "MESSAGE_REACTION_REMOVE" => self.reaction_remove(d)?,
+            "MESSAGE_REACTION_REMOVE_ALL" => self.reaction_remove_all(d)?,
+            "MESSAGE_REACTION_REMOVE_EMOJI" => self.reaction_remove_emoji(d)?,
+            "MESSAGE_POLL_VOTE_ADD" => self.poll_vote(d, Is::There)?,
+            "MESSAGE_POLL_VOTE_REMOVE" => self.poll_vote(d, Is::Gone)?,
+            "INVITE_CREATE" => self.invite_create(d)?,
+            "INVITE_DELETE" => self.invite_delete(d)?,
+            "GUILD_BAN_ADD" => self.ban(d, Is::There)?,
+            "GUILD_BAN_REMOVE" => self.ban(d, Is::Gone)?,
+            "INTEGRATION_CREATE" | "INTEGRATION_UPDATE" => self.integration_update(d)?,
+            "INTEGRATION_DELETE" => self.integration_delete(d)?,
+            "GUILD_INTEGRATIONS_UPDATE" => self.integrations_update(d)?,
+            "AUTO_MODERATION_RULE_CREATE" | "AUTO_MODERATION_RULE_UPDATE" => {
+                self.auto_moderation_rule(d, Is::There)?
+            }
+            "AUTO_MODERATION_RULE_DELETE" => self.auto_moderation_rule(d, Is::Gone)?,
+            "AUTO_MODERATION_ACTION_EXECUTION" => self.auto_moderation_execution(d)?,
+            "GUILD_AUDIT_LOG_ENTRY_CREATE" => self.audit_log_entry(d)?,
+            "APPLICATION_COMMAND_PERMISSIONS_UPDATE" => self.command_permissions(d)?,
+            "ENTITLEMENT_CREATE" | "ENTITLEMENT_UPDATE" => self.entitlement(d, Is::There)?,
+            "ENTITLEMENT_DELETE" => self.entitlement(d, Is::Gone)?,
+            "SUBSCRIPTION_CREATE" | "SUBSCRIPTION_UPDATE" => self.subscription(d, Is::There)?,
+            "SUBSCRIPTION_DELETE" => self.subscription(d, Is::Gone)?,
             name if SIGNALS.contains(&name) => return Ok(Known::Signal),
             _ => return Ok(Known::No),
         }
@@ -212,7 +279,7 @@ impl Transform<'_> {
         match &mut change {
             Change::Row(table, row) => row.origin = self.origin(table),
             Change::Set(set) => set.origin = self.origin(set.table),
-            Change::RoleGone(role) => role.origin = self.origin(&ROLES),
+            Change::Cascade(cascade) => cascade.origin = self.origin(&ROLES),
             Change::SessionStart(_) | Change::MemberChunk(_) | Change::Reject(_) => {}
         }
         (self.out)(change);
@@ -230,6 +297,26 @@ impl Transform<'_> {
     fn decode<'d>(&mut self, table: &'static Table, raw: &'d RawValue) -> Result<Nested<'d>> {
         self.row.begin(table, self.received.at_us);
         Ok(decode::object(table, raw, self.row)?)
+    }
+
+    /// Begins a row of a guild and fills it from a JSON object.
+    fn decode_in<'d>(
+        &mut self,
+        guild_id: i64,
+        table: &'static Table,
+        raw: &'d RawValue,
+    ) -> Result<Nested<'d>> {
+        let nested = self.decode(table, raw)?;
+        self.row.bigint(0, guild_id);
+        Ok(nested)
+    }
+
+    /// Declares the row as complete, or as gone by its tombstone.
+    fn settle(&mut self, table: &'static Table, is: Is, tombstone: usize) {
+        match is {
+            Is::There => self.row.complete(table),
+            Is::Gone => self.row.timestamp_us(tombstone, self.received.at_us),
+        }
     }
 
     /// Finishes the row and hands it out. Returns its key.
@@ -268,6 +355,39 @@ impl Transform<'_> {
     fn replace_set(&mut self, table: &'static Table, scope: Scope, present: Vec<Key>) {
         let origin = Origin::default();
         self.emit(Change::Set(ReplacedSet { table, scope, present, origin }));
+    }
+
+    /// The elements of an array that a guild's object has, which are its complete set of that table.
+    fn guild_set(
+        &mut self,
+        guild_id: i64,
+        table: &'static Table,
+        raw: Option<&RawValue>,
+        element: impl Fn(&mut Self, i64, &RawValue) -> Result<Key>,
+    ) -> Result<()> {
+        let keys = self.each(table.name, raw, |this, raw| element(this, guild_id, raw))?;
+        if let Some(keys) = keys {
+            self.replace_set(table, Scope::guild(guild_id), keys);
+        }
+        Ok(())
+    }
+
+    /// A number for the frame, of things that have none of their own.
+    fn frame_number(&self) -> i64 {
+        let frame = format!("{}/{}", self.received.session.hash(), self.received.sequence);
+        fnv_1a(frame.as_bytes()) & i64::MAX
+    }
+
+    /// The bot's user id.
+    fn me(&self) -> i64 {
+        self.received.session.shard.bot_id.cast_signed()
+    }
+
+    /// Hands out what follows for rows that the event does not name: before everything else of the event,
+    /// since what came before it may have to be written first.
+    fn cascade(&mut self, guild_id: i64, cause: Cause) {
+        let origin = Origin::default();
+        self.emit(Change::Cascade(Cascade { guild_id, origin, cause }));
     }
 
     fn reject(&mut self, event: Option<&str>, kind: RejectKind, error: String, payload: &str) {

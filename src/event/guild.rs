@@ -1,22 +1,27 @@
 //! GUILD_CREATE, GUILD_UPDATE, GUILD_DELETE and roles.
 //!
 //! **Invariant:** GUILD_CREATE replaces the sets that it holds completely (roles, channels,
-//! overwrites, voice states), never the members: their absence proves nothing. GUILD_DELETE with
-//! `unavailable` is an outage and changes nothing but that.
+//! overwrites, emojis, …), never the members: their absence proves nothing, and neither does the
+//! emptiness of what the session's intents leave out. GUILD_DELETE with `unavailable` is an outage and
+//! changes nothing but that.
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
+use twilight_model::gateway::Intents;
 
 use super::{
-    Change, Result, Transform,
+    Result, Transform,
     ids::{self, Snowflake},
 };
 use crate::{
     id::shard_of,
     table::{
-        Origin,
-        change::{RoleGone, Scope},
+        Key, Table,
+        cascade::{Cause, ROLE_GONE},
+        change::Scope,
         channels::{CHANNELS, PERMISSION_OVERWRITES},
+        events::{SCHEDULED_EVENTS, STAGE_INSTANCES},
+        expressions::{EMOJIS, SOUNDBOARD_SOUNDS, STICKERS},
         guilds::{GUILD_BOTS, GUILDS, ONLY_IN_GUILD_CREATE, ROLE_DELETED_AT, ROLES, guild_bot},
         members::VOICE_STATES,
     },
@@ -53,28 +58,52 @@ impl Transform<'_> {
             return self.guild_bot(guild_id, State::Unavailable);
         }
         self.row.complete(&GUILDS);
+        let get = |key| nested.get(&GUILDS, key);
+        if let Some(guild_id) = ids::member(d, "id")? {
+            self.threads_listed(guild_id.0, None, get("threads"));
+        }
         let guild_id = self.emit_row(&GUILDS)?[0];
         self.guild_bot(guild_id, State::Available)?;
 
-        let guild = Scope::guild(guild_id);
-        let roles = nested.get(&GUILDS, "roles");
-        if let Some(keys) = self.each("roles", roles, |this, raw| this.role(guild_id, raw))? {
-            self.replace_set(&ROLES, guild, keys);
-        }
-        self.guild_channels(
+        self.guild_set(guild_id, &ROLES, get("roles"), Self::role)?;
+        self.guild_channels(guild_id, get("channels"), get("threads"))?;
+        self.guild_set(guild_id, &EMOJIS, get("emojis"), Self::emoji)?;
+        self.guild_set(guild_id, &STICKERS, get("stickers"), Self::sticker)?;
+        self.guild_set(guild_id, &SOUNDBOARD_SOUNDS, get("soundboard_sounds"), Self::sound)?;
+        self.guild_set(guild_id, &STAGE_INSTANCES, get("stage_instances"), Self::stage_instance)?;
+        let events = get("guild_scheduled_events");
+        self.told_by(
+            Intents::GUILD_SCHEDULED_EVENTS,
             guild_id,
-            nested.get(&GUILDS, "channels"),
-            nested.get(&GUILDS, "threads"),
+            &SCHEDULED_EVENTS,
+            events,
+            |this, raw| this.scheduled_event(guild_id, raw),
         )?;
-        let members = nested.get(&GUILDS, "members");
-        self.each("members", members, |this, raw| this.full_member(guild_id, raw))?;
-        let presences = nested.get(&GUILDS, "presences");
-        self.each("presences", presences, |this, raw| this.presence(guild_id, raw))?;
-        let voice_states = nested.get(&GUILDS, "voice_states");
-        let keys =
-            self.each("voice_states", voice_states, |this, raw| this.voice_state(guild_id, raw))?;
-        if let Some(keys) = keys {
-            self.replace_set(&VOICE_STATES, guild, keys);
+        self.each("members", get("members"), |this, raw| this.full_member(guild_id, raw))?;
+        self.each("presences", get("presences"), |this, raw| this.presence(guild_id, raw))?;
+        let voice_states = get("voice_states");
+        self.told_by(
+            Intents::GUILD_VOICE_STATES,
+            guild_id,
+            &VOICE_STATES,
+            voice_states,
+            |this, raw| this.voice_state(guild_id, raw),
+        )
+    }
+
+    /// Elements that only sessions with an intent are told of: without it the array is there and empty,
+    /// which is no complete set.
+    fn told_by(
+        &mut self,
+        intent: Intents,
+        guild_id: i64,
+        table: &'static Table,
+        raw: Option<&RawValue>,
+        element: impl FnMut(&mut Self, &RawValue) -> Result<Key>,
+    ) -> Result<()> {
+        let keys = self.each(table.name, raw, element)?;
+        if let Some(keys) = keys.filter(|_| self.received.session.intents.contains(intent)) {
+            self.replace_set(table, Scope::guild(guild_id), keys);
         }
         Ok(())
     }
@@ -114,9 +143,10 @@ impl Transform<'_> {
         }
         self.row.merge_extra(&GUILDS);
         let guild_id = self.emit_row(&GUILDS)?[0];
-        let roles = nested.get(&GUILDS, "roles");
-        self.each("roles", roles, |this, raw| this.role(guild_id, raw))?;
-        Ok(())
+        let get = |key| nested.get(&GUILDS, key);
+        self.guild_set(guild_id, &ROLES, get("roles"), Self::role)?;
+        self.guild_set(guild_id, &EMOJIS, get("emojis"), Self::emoji)?;
+        self.guild_set(guild_id, &STICKERS, get("stickers"), Self::sticker)
     }
 
     pub(super) fn guild_delete(&mut self, d: &RawValue) -> Result<()> {
@@ -158,7 +188,7 @@ impl Transform<'_> {
         self.role(event.guild_id.0, event.role).map(|_| ())
     }
 
-    fn role(&mut self, guild_id: i64, raw: &RawValue) -> Result<crate::table::Key> {
+    fn role(&mut self, guild_id: i64, raw: &RawValue) -> Result<Key> {
         self.decode(&ROLES, raw)?;
         self.row.bigint(0, guild_id);
         self.row.complete(&ROLES);
@@ -167,15 +197,12 @@ impl Transform<'_> {
 
     pub(super) fn role_delete(&mut self, d: &RawValue) -> Result<()> {
         let RoleDelete { guild_id, role_id } = serde_json::from_str(d.get())?;
-        let at_us = self.received.at_us;
-        self.row.begin(&ROLES, at_us);
+        self.cascade(guild_id.0, Cause::Gone { id: role_id.0, effects: &ROLE_GONE });
+        self.row.begin(&ROLES, self.received.at_us);
         self.row.bigint(0, guild_id.0);
         self.row.bigint(1, role_id.0);
-        self.row.timestamp_us(ROLE_DELETED_AT, at_us);
-        self.emit_row(&ROLES)?;
-        let (guild_id, role_id) = (guild_id.0, role_id.0);
-        self.emit(Change::RoleGone(RoleGone { guild_id, role_id, origin: Origin::default() }));
-        Ok(())
+        self.row.timestamp_us(ROLE_DELETED_AT, self.received.at_us);
+        self.emit_row(&ROLES).map(|_| ())
     }
 }
 

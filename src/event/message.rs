@@ -9,20 +9,25 @@ use twilight_model::gateway::Intents;
 
 use super::{
     EventError, Result, Transform,
+    channel::{Direct, Written},
     guild::guild_id,
     ids::{self, Snowflake},
     member::Told,
 };
 use crate::table::{
     change::Change,
-    channels::{CHANNELS, LAST_MESSAGE_ID},
     decode::Nested,
     messages::{
         ATTACHMENTS, AUTHOR, AUTHOR_ID, CHANNEL_ID, COMPONENTS, CONTENT, DELETE_CAUSE, DELETED_AT,
-        EMBEDS, ID, MENTIONS, MESSAGES, NONCE, POLL, REFERENCED_MESSAGE_ID, THREAD_ID, TTS,
+        EMBEDS, FLAGS, ID, MENTIONS, MESSAGES, NONCE, POLL, REFERENCED_MESSAGE_ID, THREAD_ID, TTS,
         WEBHOOK_ID,
     },
 };
+
+/// Flag of a message that only one user sees; it comes without its guild.
+const EPHEMERAL: i64 = 1 << 6;
+/// Type of a channel of direct messages.
+const PRIVATE: i32 = 1;
 
 #[derive(Deserialize)]
 struct Delete {
@@ -33,8 +38,9 @@ struct Delete {
 }
 
 #[derive(Deserialize)]
-struct DeleteBulk {
-    ids: Vec<Snowflake>,
+struct DeleteBulk<'a> {
+    #[serde(borrow)]
+    ids: &'a RawValue,
     channel_id: Snowflake,
     #[serde(default)]
     guild_id: Option<Snowflake>,
@@ -49,20 +55,15 @@ struct Mention<'a> {
 
 impl Transform<'_> {
     pub(super) fn message_create(&mut self, d: &RawValue) -> Result<()> {
-        let message = self.message(d, true)?;
-        self.row.begin(&CHANNELS, self.received.at_us);
-        self.row.changes_only();
-        self.row.bigint(0, message.guild_id);
-        self.row.bigint(1, message.channel_id);
-        self.row.bigint(LAST_MESSAGE_ID, message.id);
-        self.emit_row(&CHANNELS).map(|_| ())
+        let written = self.message(d, true)?;
+        self.channel_of_message(&written)
     }
 
     pub(super) fn message_update(&mut self, d: &RawValue) -> Result<()> {
         self.message(d, false).map(|_| ())
     }
 
-    fn message(&mut self, d: &RawValue, created: bool) -> Result<MessageIds> {
+    fn message(&mut self, d: &RawValue, created: bool) -> Result<Written> {
         let guild_id = guild_id(d)?;
         let nested = self.decode(&MESSAGES, d)?;
         self.row.bigint(0, guild_id);
@@ -95,11 +96,17 @@ impl Transform<'_> {
         let channel_id = row.get(&MESSAGES, CHANNEL_ID).and_then(|bytes| bytes.try_into().ok());
         let channel_id =
             channel_id.map(i64::from_be_bytes).ok_or(EventError::Missing("channel_id"))?;
+        let flags = row.get(&MESSAGES, FLAGS).and_then(|bytes| bytes.try_into().ok());
+        let ephemeral = flags.map_or(0, i64::from_be_bytes) & EPHEMERAL != 0;
+        let direct = (guild_id == 0 && !ephemeral).then(|| {
+            let other = author_id.filter(|author| !webhook && !self.is_me(*author));
+            direct(&nested, other)
+        });
         self.emit(Change::Row(&MESSAGES, row));
         if !webhook {
             self.message_people(guild_id, &nested, mentions.as_deref())?;
         }
-        Ok(MessageIds { guild_id, channel_id, id })
+        Ok(Written { guild_id, channel_id, id, direct })
     }
 
     /// Columns whose values are inside nested members.
@@ -155,10 +162,10 @@ impl Transform<'_> {
     }
 
     fn is_me(&self, user_id: Snowflake) -> bool {
-        user_id.0.cast_unsigned() == self.received.session.shard.bot_id
+        user_id.0 == self.me()
     }
 
-    fn sees_content(&self) -> bool {
+    pub(super) fn sees_content(&self) -> bool {
         self.received.session.intents.contains(Intents::MESSAGE_CONTENT)
     }
 
@@ -183,10 +190,11 @@ impl Transform<'_> {
     }
 
     pub(super) fn message_delete_bulk(&mut self, d: &RawValue) -> Result<()> {
-        let bulk: DeleteBulk = serde_json::from_str(d.get())?;
-        for id in bulk.ids {
-            self.delete_message(bulk.guild_id, bulk.channel_id, id, "bulk")?;
-        }
+        let bulk: DeleteBulk<'_> = serde_json::from_str(d.get())?;
+        self.each("ids", Some(bulk.ids), |this, raw| {
+            let id = serde_json::from_str(raw.get())?;
+            this.delete_message(bulk.guild_id, bulk.channel_id, id, "bulk")
+        })?;
         Ok(())
     }
 
@@ -198,20 +206,25 @@ impl Transform<'_> {
         cause: &str,
     ) -> Result<()> {
         let at_us = self.received.at_us;
+        let guild_id = guild_id.map_or(0, |id| id.0);
         self.row.begin(&MESSAGES, at_us);
-        self.row.bigint(0, guild_id.map_or(0, |id| id.0));
+        self.row.bigint(0, guild_id);
         self.row.bigint(ID, id.0);
         self.row.bigint(CHANNEL_ID, channel_id.0);
         self.row.timestamp_us(DELETED_AT, at_us);
         self.row.text(DELETE_CAUSE, cause);
-        self.emit_row(&MESSAGES).map(|_| ())
+        self.emit_row(&MESSAGES)?;
+        self.forget_additions(guild_id, id.0);
+        Ok(())
     }
 }
 
-struct MessageIds {
-    guild_id: i64,
-    channel_id: i64,
-    id: i64,
+/// The channel of a direct message: Discord need not have told it before.
+fn direct(nested: &Nested<'_>, other: Option<Snowflake>) -> Direct {
+    let told = nested.get(&MESSAGES, "channel_type").and_then(|raw| raw.get().parse().ok());
+    let channel_type = told.unwrap_or(PRIVATE);
+    let recipient = other.filter(|_| channel_type == PRIVATE).map(|user| user.0);
+    Direct { channel_type, recipient }
 }
 
 fn mentions<'a>(nested: &Nested<'a>) -> Result<Option<Vec<Mention<'a>>>> {

@@ -8,7 +8,10 @@ use std::sync::Arc;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::{Change, EventError, Result, Transform, ids::WithId};
+use super::{
+    Change, EventError, Result, Transform,
+    ids::{self, WithId},
+};
 use crate::table::{
     change::SessionStart,
     users::{AVATAR, DISCRIMINATOR, TOLD_SEQUENCE, TOLD_SESSION, USERNAME, USERS},
@@ -41,6 +44,20 @@ impl Transform<'_> {
             return Ok(self.emit_row(&USERS)?[0]);
         }
         Ok(self.row.finish(&USERS).ok_or(EventError::Missing("user.id"))?.key[0])
+    }
+
+    /// The same where there may be none.
+    pub(super) fn user_if_told(&mut self, raw: Option<&RawValue>) -> Result<()> {
+        raw.map_or(Ok(()), |raw| self.user(raw).map(|_| ()))
+    }
+
+    /// Sets a column of the row under way to the id of a user object, if there is one.
+    pub(super) fn refer(&mut self, column: usize, user: Option<&RawValue>) -> Result<()> {
+        if let Some(user) = user {
+            let id = ids::member(user, "id")?.ok_or(EventError::Missing("user.id"))?;
+            self.row.bigint(column, id.0);
+        }
+        Ok(())
     }
 
     fn decode_user(&mut self, raw: &RawValue) -> Result<()> {

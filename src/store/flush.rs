@@ -9,7 +9,7 @@ use bytes::{Bytes, BytesMut};
 use futures_util::SinkExt;
 use tokio_postgres::{Client, Error, SimpleQueryMessage, Transaction, types::ToSql};
 
-use super::{FlushSet, LaneRows, monthly_partitions::MonthlyPartitions, sessions};
+use super::{FlushSet, LaneRows, cascade, monthly_partitions::MonthlyPartitions, sessions};
 use crate::{
     id::partition_of,
     table::{
@@ -115,15 +115,13 @@ impl Flush<'_> {
             guilds.extend(self.start_session(start).await?);
         }
         self.look_at_guilds().await?;
-        for role in &set.roles_gone {
-            let (tracking, shared) = (self.tracking, self.shared);
+        for (place, table) in TABLES.into_iter().enumerate() {
+            let recording = Recording::of(self.tracking, table, self.shared);
             self.report.changes +=
-                sessions::remove_role(transaction, tracking, shared, role).await?;
-        }
-        for lane in &set.lanes {
+                cascade::apply(transaction, table, recording, &set.cascades).await?;
+            let mut lanes = set.lanes.iter();
+            let Some(lane) = lanes.find(|lane| std::ptr::eq(lane.table, table)) else { continue };
             self.mark_absent(lane).await?;
-            let place = TABLES.iter().position(|table| std::ptr::eq(*table, lane.table));
-            let place = place.expect("lanes are made from TABLES");
             self.report.written[place] = self.merge(lane).await?;
             if std::ptr::eq(lane.table, &raw const GUILD_BOTS) {
                 guilds.extend(lane.rows.iter().map(|(_, row)| row.key[0]));
@@ -163,7 +161,7 @@ impl Flush<'_> {
         let lanes = self.set.lanes.iter().filter(|lane| is_of_guild(lane.table));
         let mut guilds: Vec<i64> =
             lanes.flat_map(|lane| lane.rows.iter().map(|(_, row)| row.key[0])).collect();
-        guilds.extend(self.set.roles_gone.iter().map(|role| role.guild_id));
+        guilds.extend(self.set.cascades.iter().map(|cascade| cascade.guild_id));
         guilds.extend(
             self.set
                 .lanes

@@ -8,7 +8,8 @@ use crate::{
     id::Session,
     table::{
         Row, Table,
-        change::{RejectedEvent, ReplacedSet, RoleGone, SessionStart},
+        cascade::Cascade,
+        change::{RejectedEvent, ReplacedSet, SessionStart},
     },
 };
 
@@ -21,8 +22,8 @@ pub struct FlushSet {
     pub partitions: usize,
     /// Rows by table, in the order of [`crate::table::TABLES`].
     pub lanes: Vec<LaneRows>,
-    /// Deleted roles.
-    pub roles_gone: Vec<RoleGone>,
+    /// What follows from events for rows that they do not name; before the sets and rows.
+    pub cascades: Vec<Cascade>,
     /// New sessions.
     pub sessions: Vec<SessionStart>,
     /// Events to keep as rejected.
@@ -78,8 +79,8 @@ impl FlushSet {
     pub fn times_us(&self) -> impl Iterator<Item = i64> + '_ {
         let rows = self.lanes.iter().flat_map(|lane| &lane.rows).map(|(_, row)| row.origin.at_us);
         let sets = self.lanes.iter().flat_map(|lane| &lane.sets).map(|(_, set)| set.origin.at_us);
-        let roles = self.roles_gone.iter().map(|role| role.origin.at_us);
-        rows.chain(sets).chain(roles).chain(self.sessions.iter().map(|start| start.at_us))
+        let cascades = self.cascades.iter().map(|cascade| cascade.origin.at_us);
+        rows.chain(sets).chain(cascades).chain(self.sessions.iter().map(|start| start.at_us))
     }
 
     /// Takes the first half of the rows out into a set of its own, without progress: the first step
@@ -91,6 +92,7 @@ impl FlushSet {
             partition: self.partition,
             partitions: self.partitions,
             sessions: std::mem::take(&mut self.sessions),
+            cascades: std::mem::take(&mut self.cascades),
             origin: self.origin.clone(),
             ..Self::default()
         };

@@ -1,5 +1,4 @@
-//! The statements that are no plain upsert: sessions, progress, guild states, deleted roles and
-//! rejected events.
+//! The statements that are no plain upsert: sessions, progress, guild states and rejected events.
 //!
 //! **Invariant:** a resume point read here is never ahead of what the tables hold.
 
@@ -15,11 +14,9 @@ use super::FlushSet;
 use crate::{
     id::{ResumePoint, Session, ShardKey},
     table::{
-        Origin, Tracked, Tracking,
-        change::{RejectedEvent, RoleGone, SessionStart},
-        channels::PERMISSION_OVERWRITES,
-        members::MEMBERS,
-        sql::{Recording, changes},
+        Tracked,
+        change::{RejectedEvent, SessionStart},
+        sql::changes,
     },
 };
 
@@ -112,28 +109,6 @@ pub(super) async fn derive_guild_states(
                 where g.id = b.guild_id \
                   and (g.unavailable <> b.unavailable or (g.left_at is null) <> b.present)";
     transaction.execute(sql, &[&guilds]).await.map(|_| ())
-}
-
-/// Takes a deleted role from members and overwrites that are in the tables. Returns how many changes
-/// were recorded.
-pub(super) async fn remove_role(
-    transaction: &Transaction<'_>,
-    tracking: &Tracking,
-    shared: bool,
-    role: &RoleGone,
-) -> Result<u64, Error> {
-    let Origin { bot_id, at_us, source } = role.origin;
-    let params: [&(dyn ToSql + Sync); 5] =
-        [&role.guild_id, &role.role_id, &time(at_us), &bot_id, &source.code()];
-    let overwrites = Recording::of(tracking, &PERMISSION_OVERWRITES, shared);
-    let taken = changes::take_role(&MEMBERS, Recording::of(tracking, &MEMBERS, shared));
-    let mut recorded = transaction.execute(&taken, &params).await?;
-    let taken = changes::take_overwrites(&PERMISSION_OVERWRITES, overwrites);
-    let ended = transaction.execute(&taken, &params).await?;
-    if overwrites.tracked.delete {
-        recorded += ended;
-    }
-    Ok(recorded)
 }
 
 /// Keeps rejected events; one that is replayed is kept once.

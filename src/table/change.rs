@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use super::{Key, Origin, Row, Table, row::MAX_KEY_COLUMNS};
+use super::{Key, Origin, Row, Table, cascade::Cascade, row::MAX_KEY_COLUMNS};
 use crate::id::{GuildId, Session};
 
 /// One thing that an event says.
@@ -15,8 +15,8 @@ pub enum Change {
     Row(&'static Table, Row),
     /// The rows of a scope are exactly these; others are gone.
     Set(ReplacedSet),
-    /// A role is gone, and with it from members and overwrites.
-    RoleGone(RoleGone),
+    /// Rows follow that the event does not name.
+    Cascade(Cascade),
     /// A shard has a new session and sees these guilds.
     SessionStart(SessionStart),
     /// One part of a requested member list.
@@ -97,17 +97,6 @@ impl Scope {
         high[..self.len].copy_from_slice(&self.values[..self.len]);
         (low, high)
     }
-}
-
-/// A role that was deleted. Discord sends one event and leaves the rest to the reader.
-#[derive(Clone, Copy, Debug)]
-pub struct RoleGone {
-    /// Its guild.
-    pub guild_id: i64,
-    /// The role.
-    pub role_id: i64,
-    /// Who told it.
-    pub origin: Origin,
 }
 
 /// READY: the guilds that a shard sees now. A guild of the shard that is missing was left.

@@ -36,6 +36,9 @@ pub enum Merge {
     Tracked,
     /// A tombstone (`left_at`, `deleted_at`): removing twice keeps the first time, null revives.
     Tombstone,
+    /// When something began: kept from its first telling on while the row lives; a row that lives again
+    /// takes the new value.
+    Since,
     /// When the frame that last changed the row was received. Never a reason to write.
     UpdatedAt,
     /// Which frame last changed the row. Never a reason to write.
@@ -115,6 +118,12 @@ impl Column {
     #[must_use]
     pub const fn tombstone(name: &'static str) -> Self {
         Self { name, json: "", ty: Type::Timestamp, merge: Merge::Tombstone }
+    }
+
+    /// When something began, set by event code.
+    #[must_use]
+    pub const fn since(name: &'static str) -> Self {
+        Self { name, json: "", ty: Type::Timestamp, merge: Merge::Since }
     }
 
     /// A column of another merge rule, set by event code.
@@ -358,7 +367,16 @@ const fn same(a: &str, b: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::table::TABLES;
+    use crate::table::{TABLES, decode::MAX_NESTED, row::MAX_KEY_COLUMNS};
+
+    #[test]
+    fn every_table_fits_keys_masks_and_nested_members() {
+        for table in TABLES {
+            assert!((1..=MAX_KEY_COLUMNS).contains(&table.key_len()), "{}", table.name);
+            assert!(table.columns.len() <= 62, "{}", table.name);
+            assert!(table.nested.len() <= MAX_NESTED, "{}", table.name);
+        }
+    }
 
     #[test]
     fn every_json_key_is_found_and_no_other() {

@@ -12,7 +12,7 @@ use serde_json::value::RawValue;
 use super::{RowBuilder, Table, column::Field};
 
 /// Most JSON members that a table hands to event code.
-pub const MAX_NESTED: usize = 24;
+pub const MAX_NESTED: usize = 26;
 
 /// The members of an object that event code takes apart itself, by place in [`Table::nested`].
 #[derive(Clone, Copy)]

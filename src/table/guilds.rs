@@ -47,6 +47,7 @@ const GUILD_COLUMNS: &[Column] = &[
     Column::merged("left_at", Type::Timestamp, Merge::Derived),
     Column::extra(),
     Column::updated_at(),
+    Column::set("integrations_updated_at", Type::Timestamp),
 ];
 
 /// See the table's comment in PostgreSQL.
@@ -61,9 +62,13 @@ pub static GUILDS: Table = Table {
         "members",
         "presences",
         "voice_states",
+        "emojis",
+        "stickers",
+        "soundboard_sounds",
+        "stage_instances",
+        "guild_scheduled_events",
         "guild_id",
-        // Entities without a table of their own yet are kept in `extra` by event code; these
-        // repeat what other members say or are told only to the user who asks.
+        // These repeat what other members say or are told only to the user who asks.
         "owner",
         "permissions",
         "nsfw",
@@ -83,6 +88,9 @@ pub static GUILDS: Table = Table {
     partitioned_by_id: false,
     fields: FieldIndex::new(),
 };
+
+/// Column `guilds.integrations_updated_at`.
+pub const INTEGRATIONS_UPDATED_AT: usize = Table::index(GUILD_COLUMNS, "integrations_updated_at");
 
 /// Columns that GUILD_CREATE tells and GUILD_UPDATE does not.
 pub const ONLY_IN_GUILD_CREATE: [usize; 3] = [

@@ -1,4 +1,4 @@
-//! `members`, `presences` and `voice_states`: what a user is in one guild.
+//! `members`, `presences`, `voice_states` and `voice_channel_effects`: what a user is in one guild.
 //!
 //! **Invariant:** a presence never creates or changes a member or a user.
 
@@ -123,3 +123,30 @@ pub static VOICE_STATES: Table = Table {
 pub const VOICE_CHANNEL_ID: usize = Table::index(VOICE_STATE_COLUMNS, "channel_id");
 /// Column `voice_states.left_at`.
 pub const VOICE_LEFT_AT: usize = Table::index(VOICE_STATE_COLUMNS, "left_at");
+
+const EFFECT_COLUMNS: &[Column] = &[
+    Column::key("guild_id"),
+    Column::key("id"),
+    Column::of("channel_id", Type::BigInt),
+    Column::of("user_id", Type::BigInt),
+    Column::set("emoji_id", Type::BigInt),
+    Column::set("emoji_name", Type::Text),
+    Column::of("animation_type", Type::Int),
+    Column::of("animation_id", Type::BigInt),
+    Column::of("sound_id", Type::BigInt),
+    Column::of("sound_volume", Type::Float),
+    Column::since("sent_at"),
+    Column::extra(),
+    Column::updated_at(),
+];
+
+/// See the table's comment in PostgreSQL.
+pub static VOICE_CHANNEL_EFFECTS: Table =
+    Table::new("voice_channel_effects", EFFECT_COLUMNS).with_nested(&["guild_id", "emoji"]);
+
+/// Column `voice_channel_effects.emoji_id`.
+pub const EFFECT_EMOJI_ID: usize = Table::index(EFFECT_COLUMNS, "emoji_id");
+/// Column `voice_channel_effects.emoji_name`.
+pub const EFFECT_EMOJI_NAME: usize = Table::index(EFFECT_COLUMNS, "emoji_name");
+/// Column `voice_channel_effects.sent_at`.
+pub const EFFECT_SENT_AT: usize = Table::index(EFFECT_COLUMNS, "sent_at");

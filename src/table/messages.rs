@@ -138,7 +138,7 @@ macro_rules! columns {
 }
 columns! {
     ID = "id", CHANNEL_ID = "channel_id", AUTHOR_ID = "author_id", WEBHOOK_ID = "webhook_id", TYPE = "type",
-    CONTENT = "content", EMBEDS = "embeds", ATTACHMENTS = "attachments", COMPONENTS = "components", POLL = "poll",
+    CONTENT = "content", EMBEDS = "embeds", FLAGS = "flags", ATTACHMENTS = "attachments", COMPONENTS = "components", POLL = "poll",
     MENTIONS = "mentions", NONCE = "nonce", TIMESTAMP = "timestamp", EDITED_TIMESTAMP = "edited_timestamp",
     REFERENCED_MESSAGE_ID = "referenced_message_id", THREAD_ID = "thread_id", TTS = "tts", AUTHOR = "author",
     DELETED_AT = "deleted_at", DELETE_CAUSE = "delete_cause",

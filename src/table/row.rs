@@ -97,6 +97,7 @@ impl Row {
             && self.pairs(newer, table).all(|(column, old, new)| {
                 match table.columns[column].merge {
                     Merge::UpdatedAt | Merge::Stamp => true,
+                    Merge::Since if old.is_some() => true,
                     Merge::Extra if !newer.tells(column) => new.is_none(),
                     Merge::Tombstone if newer.tells(column) => old.is_some() == new.is_some(),
                     _ => !newer.tells(column) || old == new,
@@ -129,15 +130,21 @@ impl Row {
     pub fn overlay(&mut self, newer: &Self, table: &Table) {
         debug_assert_eq!(self.key, newer.key, "rows of one key are folded");
         let told = self.mask | newer.mask;
-        if newer.mask == told && newer.is_whole(table) && !self.keeps_tombstone(newer, table) {
+        if newer.mask == told
+            && newer.is_whole(table)
+            && !self.keeps_tombstone(newer, table)
+            && table.only(Merge::Since).is_none()
+        {
             self.fields.clone_from(&newer.fields);
         } else {
             let mut fields = Vec::with_capacity(self.fields.len().max(newer.fields.len()));
+            let lives = self.is_gone(table) != Some(true);
             for (column, old, new) in self.pairs(newer, table) {
                 match table.columns[column].merge {
                     Merge::Tombstone if self.tells(column) && old.is_some() && new.is_some() => {
                         push_field(&mut fields, old);
                     }
+                    Merge::Since if lives && old.is_some() => push_field(&mut fields, old),
                     Merge::Extra if !newer.tells(column) => {
                         push_field(&mut fields, merge_extra(old, new).as_deref());
                     }
@@ -463,6 +470,7 @@ impl RowBuilder {
             let payload = self.payload(i)?;
             *place = match table.columns[i].ty {
                 Type::Text => fnv_1a(payload),
+                Type::Int => i32::from_be_bytes(payload.try_into().ok()?).into(),
                 _ => i64::from_be_bytes(payload.try_into().ok()?),
             };
         }
@@ -532,6 +540,23 @@ mod tests {
         assert_eq!(row.get(&MEMBERS, extra), Some(&b"\x01{\"a\":1,\"b\":2}"[..]));
         row.overlay(&member(|row| row.complete(&MEMBERS)), &MEMBERS);
         assert_eq!(row.get(&MEMBERS, extra), None);
+    }
+
+    #[test]
+    fn a_ban_keeps_when_it_began() {
+        use crate::table::moderation::{BANNED_AT, BANS};
+        let ban = |at| {
+            let mut row = RowBuilder::default();
+            row.begin(&BANS, at);
+            row.bigint(0, 10);
+            row.bigint(1, 20);
+            row.timestamp_us(BANNED_AT, at);
+            row.complete(&BANS);
+            row.finish(&BANS).expect("the key is set")
+        };
+        let mut row = ban(5);
+        row.overlay(&ban(9), &BANS);
+        assert_eq!(row.get(&BANS, BANNED_AT), ban(5).get(&BANS, BANNED_AT));
     }
 
     #[test]

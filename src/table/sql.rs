@@ -152,7 +152,7 @@ pub fn merge(table: &Table, round: Round) -> String {
 pub fn mark_absent(table: &Table, recording: Recording, scope_len: usize) -> Option<String> {
     let tombstone = quoted(&table.columns[table.only(Merge::Tombstone)?]);
     debug_assert!(
-        table.columns.iter().all(|column| column.merge != Merge::Key || column.ty == Type::BigInt),
+        table.columns.iter().all(|column| column.merge != Merge::Key || column.ty != Type::Text),
         "the keys of a set are numbers"
     );
     let key_len = table.key_len();
@@ -254,6 +254,15 @@ fn value(table: &Table, column: usize) -> String {
             "case when {told} then case when s.{name} is null then null else coalesce(t.{name}, s.{name}) end \
              else t.{name} end"
         ),
+        Merge::Since => {
+            let again = table.only(Merge::Tombstone).map(|tombstone| {
+                format!(" or t.{} is not null", quoted(&table.columns[tombstone]))
+            });
+            format!(
+                "case when {told} and (t.{name} is null{}) then s.{name} else t.{name} end",
+                again.unwrap_or_default(),
+            )
+        }
         Merge::Extra => format!(
             "case when {told} then s.{name} when s.{name} is null then t.{name} \
              else coalesce(t.{name}, '{{}}') || s.{name} end"
@@ -283,7 +292,7 @@ fn differs(table: &Table) -> String {
                 format!("({told} and s.{name} is distinct from t.{name})")
             }
             Merge::Tombstone => format!("({told} and (s.{name} is null) <> (t.{name} is null))"),
-            Merge::Extra | Merge::Computed { staged: true, .. } => {
+            Merge::Since | Merge::Extra | Merge::Computed { staged: true, .. } => {
                 format!("({}) is distinct from t.{name}", value(table, i))
             }
             Merge::Computed { staged: false, .. }

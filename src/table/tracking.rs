@@ -36,6 +36,8 @@ pub const DEFAULT_TRACK: &[&str] = &[
     "members.avatar",
     "members.roles",
     "members.communication_disabled_until",
+    "bans.create",
+    "bans.delete",
     "users.username",
     "users.discriminator",
     "users.global_name",

@@ -14,12 +14,11 @@ use crate::{
     id::{Session, ShardKey},
     store::{FlushSet, LaneRows, Progress},
     table::{
-        Change, Key, Row, Source, Table, Tracking,
-        change::{RejectedEvent, RoleGone, SessionStart},
-        channels::PERMISSION_OVERWRITES,
-        encode,
+        Change, Row, Source, Table, Tracking,
+        cascade::{Cascade, Cause},
+        change::{RejectedEvent, SessionStart},
         guilds::{GUILD_BOTS, guild_bot},
-        members::{self, MEMBERS, PRESENCES},
+        members::{MEMBERS, PRESENCES},
         users::USERS,
     },
 };
@@ -49,7 +48,8 @@ pub enum FlushTrigger {
     Interval,
     /// A new session begins; what came before must be written before.
     Session,
-    /// What comes would hide the history of what waits, or tell it from what was there before.
+    /// Something is gone, or no longer listed, and what waits has to be written before, or its
+    /// history would be lost; or what comes is news only because of what waits.
     Order,
 }
 
@@ -77,7 +77,7 @@ pub struct Batch {
     lanes: Vec<Lane>,
     /// Guilds that a GUILD_CREATE in this batch confirmed.
     confirmed: HashSet<i64>,
-    roles_gone: Vec<RoleGone>,
+    cascades: Vec<Cascade>,
     sessions: Vec<SessionStart>,
     rejected: Vec<RejectedEvent>,
     progress: BTreeMap<ShardKey, (Arc<Session>, u64)>,
@@ -100,7 +100,7 @@ impl Batch {
             opened_at: None,
             lanes: Lane::all(tracking),
             confirmed: HashSet::new(),
-            roles_gone: Vec::new(),
+            cascades: Vec::new(),
             sessions: Vec::new(),
             rejected: Vec::new(),
             progress: BTreeMap::new(),
@@ -117,19 +117,7 @@ impl Batch {
         self.rows > 0
             && changes.iter().any(|change| match change {
                 Change::Set(set) => self.lane_of(set.table).hides(set),
-                Change::RoleGone(role) => {
-                    let has_role = |_: &Key, row: &Row| {
-                        let roles = row.get(&MEMBERS, members::ROLES);
-                        roles.is_some_and(|ids| {
-                            encode::read_bigint_array(ids).any(|id| id == role.role_id)
-                        })
-                    };
-                    let is_role = |key: &Key, _: &Row| key[2] == role.role_id;
-                    self.lane_of(&MEMBERS).has_history_of(role.guild_id, has_role)
-                        || self
-                            .lane_of(&PERMISSION_OVERWRITES)
-                            .has_history_of(role.guild_id, is_role)
-                }
+                Change::Cascade(cascade) => self.concerns(cascade),
                 Change::Row(table, row) => {
                     row.origin.source == Source::Sync
                         && !(is(table, &MEMBERS) || is(table, &USERS) || is(table, &PRESENCES))
@@ -147,11 +135,12 @@ impl Batch {
                 let growth = self.lane(set.table).replace(set);
                 self.grow(growth);
             }
-            Change::RoleGone(role) => {
-                self.lane(&MEMBERS).strip(role.guild_id, members::ROLES, role.role_id);
-                let is_role = |key: &Key| key[2] == role.role_id;
-                self.lane(&PERMISSION_OVERWRITES).bury(role.guild_id, role.origin, is_role);
-                self.roles_gone.push(role);
+            Change::Cascade(cascade) => {
+                // Told twice with nothing in between that it concerns: the first time counts.
+                if !self.cascades.iter().any(|earlier| earlier.repeats(&cascade)) {
+                    self.rows += 1;
+                    self.cascades.push(cascade);
+                }
             }
             Change::SessionStart(start) => self.sessions.push(start),
             Change::Reject(event) => {
@@ -161,6 +150,16 @@ impl Batch {
             }
             Change::MemberChunk(_) => debug_assert!(false, "the partition keeps member chunks"),
         }
+    }
+
+    /// Whether the cascade says something about what is in the batch, which then has to be written
+    /// before it.
+    fn concerns(&self, cascade: &Cascade) -> bool {
+        let listed_before = matches!(cascade.cause, Cause::ThreadsListed { .. })
+            && self.cascades.iter().any(|earlier| {
+                earlier.guild_id == cascade.guild_id && earlier.cause.is_like(&cascade.cause)
+            });
+        listed_before || cascade.cause.tables().any(|table| self.lane_of(table).concerns(cascade))
     }
 
     fn fold(&mut self, table: &'static Table, row: Row) {
@@ -236,7 +235,7 @@ impl Batch {
             partition,
             partitions,
             lanes: lanes.filter(|lane| !lane.is_empty()).collect(),
-            roles_gone: self.roles_gone,
+            cascades: self.cascades,
             sessions: self.sessions,
             rejected: self.rejected,
             origin: progress.first().cloned(),

@@ -13,6 +13,7 @@ use std::collections::{BTreeMap, HashSet};
 
 use crate::table::{
     Guard, Key, Merge, Origin, Row, TABLES, Table, Tracking,
+    cascade::{Cascade, Cause},
     change::{ReplacedSet, Scope},
     encode,
 };
@@ -34,6 +35,12 @@ type InRounds<T> = Vec<(usize, T)>;
 struct Rounds {
     first: Row,
     later: Vec<Row>,
+}
+
+impl Rounds {
+    fn iter(&self) -> impl Iterator<Item = &Row> {
+        std::iter::once(&self.first).chain(&self.later)
+    }
 }
 
 struct PresentKeys {
@@ -196,41 +203,21 @@ impl Lane {
         unflushed.any(|(key, _)| !present.contains(key))
     }
 
-    /// Whether unflushed rows of a guild for which `picks` holds have a history.
+    /// Whether a cascade might say something about an unflushed row or set.
     #[must_use]
-    pub fn has_history_of(&self, guild_id: i64, picks: impl Fn(&Key, &Row) -> bool) -> bool {
-        let (low, high) = Scope::guild(guild_id).bounds();
-        self.history != 0
-            && self.rows.range(low..=high).any(|(key, rounds)| {
-                std::iter::once(&rounds.first).chain(&rounds.later).any(|row| picks(key, row))
-            })
-    }
-
-    /// Takes a value out of a `bigint[]` column of every unflushed row of a guild.
-    pub fn strip(&mut self, guild_id: i64, column: usize, value: i64) {
-        let (low, high) = Scope::guild(guild_id).bounds();
-        for (_, rounds) in self.rows.range_mut(low..=high) {
-            for row in std::iter::once(&mut rounds.first).chain(&mut rounds.later) {
-                let Some(payload) = row.get(self.table, column) else { continue };
-                let ids: Vec<i64> = encode::read_bigint_array(payload).collect();
-                if ids.contains(&value) {
-                    let rest: Vec<i64> = ids.into_iter().filter(|id| *id != value).collect();
-                    let mut payload = Vec::new();
-                    encode::bigint_array(&mut payload, &rest);
-                    row.tell(self.table, column, Some(&payload));
-                }
-            }
+    pub fn concerns(&self, cascade: &Cascade) -> bool {
+        let guild = Scope::guild(cascade.guild_id);
+        if self.sets.range(guild.scopes()).next().is_some() {
+            return true;
         }
-    }
-
-    /// Marks every unflushed row for which `picks` holds as gone.
-    pub fn bury(&mut self, guild_id: i64, origin: Origin, picks: impl Fn(&Key) -> bool) {
-        let (low, high) = Scope::guild(guild_id).bounds();
-        for (_, rounds) in self.rows.range_mut(low..=high).filter(|(key, _)| picks(key)) {
-            let last = rounds.later.last_mut().unwrap_or(&mut rounds.first);
-            if last.is_gone(self.table) != Some(true) {
-                bury(last, self.table, origin);
-            }
+        let (low, high) = guild.bounds();
+        let mut rows = self.rows.range(low..=high).flat_map(|(_, rounds)| rounds.iter());
+        match &cascade.cause {
+            Cause::ThreadsListed { .. } => rows.any(|row| row.inserts),
+            Cause::Gone { id, effects } => rows.any(|row| {
+                let mine = effects.iter().filter(|effect| std::ptr::eq(effect.table, self.table));
+                mine.into_iter().any(|effect| effect.rows.may_hold(self.table, row, *id))
+            }),
         }
     }
 
@@ -279,6 +266,8 @@ mod tests {
     use super::*;
     use crate::table::{
         RowBuilder,
+        cascade::{CHANNEL_GONE, ROLE_GONE},
+        channels::{CHANNEL_DELETED_AT, CHANNEL_TYPE, CHANNELS, LAST_MESSAGE_ID, PARENT_ID},
         members::{LEFT_AT, MEMBERS, NICK, ROLES},
         messages::{CONTENT, EDITED_TIMESTAMP, MESSAGES},
         users::{USERNAME, USERS},
@@ -454,12 +443,30 @@ mod tests {
     }
 
     #[test]
-    fn a_deleted_role_leaves_the_unflushed_members() {
-        let mut lane = lane(&MEMBERS);
-        lane.fold(row(&MEMBERS, 2, |row| row.bigint_array(ROLES, &[8, 9])));
-        lane.strip(1, ROLES, 8);
-        let (rows, _) = lane.into_parts();
-        let roles = rows[0].1.get(&MEMBERS, ROLES).map(encode::read_bigint_array);
-        assert_eq!(roles.into_iter().flatten().collect::<Vec<_>>(), [9]);
+    fn a_deleted_role_concerns_who_has_it_and_a_deleted_channel_what_may_be_in_it() {
+        let gone = |id, effects| Cascade {
+            guild_id: 1,
+            origin: Origin::default(),
+            cause: Cause::Gone { id, effects },
+        };
+        let mut members = lane(&MEMBERS);
+        members.fold(row(&MEMBERS, 2, |row| row.bigint_array(ROLES, &[8, 9])));
+        assert!(members.concerns(&gone(8, &ROLE_GONE)));
+        assert!(!members.concerns(&gone(7, &ROLE_GONE)));
+
+        let mut channels = lane(&CHANNELS);
+        channels.fold(row(&CHANNELS, 3, |row| {
+            row.changes_only();
+            row.bigint(LAST_MESSAGE_ID, 4);
+        }));
+        channels.fold(row(&CHANNELS, 5, |row| row.integer(CHANNEL_TYPE, 0)));
+        assert!(!channels.concerns(&gone(9, &CHANNEL_GONE)), "neither is a thread");
+        channels.fold(row(&CHANNELS, 6, |row| {
+            row.integer(CHANNEL_TYPE, 11);
+            row.bigint(PARENT_ID, 9);
+            row.null(CHANNEL_DELETED_AT);
+        }));
+        assert!(channels.concerns(&gone(9, &CHANNEL_GONE)));
+        assert!(!channels.concerns(&gone(8, &CHANNEL_GONE)));
     }
 }

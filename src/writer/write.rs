@@ -119,6 +119,7 @@ impl Writer {
         }
         // One key is left, in either half.
         set.sessions.append(&mut half.sessions);
+        set.cascades.append(&mut half.cascades);
         set.lanes.append(&mut half.lanes);
         let reason = OneLine(error).to_string();
         let rejected = reject_rows(set, &reason);

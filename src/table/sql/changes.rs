@@ -208,46 +208,50 @@ pub fn recording_ends(table: &Table, recording: Recording, update: &str) -> Stri
     )
 }
 
-/// Takes a role from members, and records it.
-///
-/// Parameters: guild, role, when, bot, source.
+/// Takes an id out of the arrays that hold it, and records it. `told` is one row of what is gone:
+/// `(guild_id, id, at, bot_id, source)`.
 #[must_use]
-pub fn take_role(members: &Table, recording: Recording) -> String {
+pub fn recording_taken(table: &Table, column: usize, recording: Recording, told: &str) -> String {
     let Recording { tracked, history, shared } = recording;
-    let roles = Table::index(members.columns, "roles");
+    let name = quoted(&table.columns[column]);
+    let key = super::names(table, 0..table.key_len(), "t.");
+    let same_key = (0..table.key_len()).map(|i| {
+        let name = quoted(&table.columns[i]);
+        format!("t.{name} = old.{name}")
+    });
+    let there = table
+        .only(Merge::Tombstone)
+        .map(|tombstone| format!("taken.{} is null and ", quoted(&table.columns[tombstone])));
     format!(
         "with old as (\
-            select guild_id, user_id, roles from discord.members \
-             where guild_id = $1 and roles @> array[$2::bigint] order by user_id for no key update), \
+            select {key}, t.{name} as holding, told.id as taken_id, told.at as told_at, \
+                   told.bot_id as told_bot, told.source as told_source \
+              from discord.{table} t join {told} on t.guild_id = told.guild_id and t.{name} @> array[told.id] \
+             order by {key} for no key update of t), \
          taken as (\
-            update discord.members t set roles = array_remove(t.roles, $2), updated_at = $3 \
-              from old where t.guild_id = old.guild_id and t.user_id = old.user_id \
-            returning t.*, old.roles as roles_before, $3::timestamptz as told_at, \
-                      $4::bigint as told_bot, $5::smallint as told_source){noted} \
+            update discord.{table} t set {name} = array_remove(t.{name}, old.taken_id), updated_at = old.told_at \
+              from old where {same_key} \
+            returning t.*, old.holding, old.told_at, old.told_bot, old.told_source){noted} \
          insert into discord.changes ({COLUMNS}) \
-         select {TRANSACTION}, told_at, told_bot, guild_id, 'members', user_id, null, user_id, 'update', \
+         select {TRANSACTION}, told_at, told_bot, {identity}, 'update', \
                 case told_source when 0 then 'event' else 'sync' end, \
-                jsonb_build_object('roles', roles_before), jsonb_build_object('roles', roles) \
-           from taken where left_at is null and {is_tracked} order by user_id",
-        is_tracked = tracked.has(roles),
+                jsonb_build_object('{plain}', holding), jsonb_build_object('{plain}', {name}) \
+           from taken where {there}{is_tracked} order by {taken_key}",
+        table = table.name,
+        plain = table.columns[column].name,
+        same_key = same_key.collect::<Vec<_>>().join(" and "),
+        identity = identity(table, "taken"),
+        there = there.unwrap_or_default(),
+        is_tracked = tracked.has(column),
+        taken_key = super::names(table, 0..table.key_len(), "taken."),
         noted = if shared {
-            noting_changed(members, history, "taken", |i| {
-                (i == roles).then(|| "taken.roles_before".to_owned())
+            noting_changed(table, history, "taken", |i| {
+                (i == column).then(|| "taken.holding".to_owned())
             })
         } else {
             String::new()
         },
     )
-}
-
-/// Takes the overwrites of a role, and records it. Parameters as of [`take_role`].
-#[must_use]
-pub fn take_overwrites(overwrites: &Table, recording: Recording) -> String {
-    let update = "update discord.permission_overwrites t set deleted_at = told.at, updated_at = told.at \
-                    from (values ($1::bigint, $2::bigint, $3::timestamptz, $4::bigint, $5::smallint)) \
-                         as told (guild_id, role_id, at, bot_id, source) \
-                   where t.guild_id = told.guild_id and t.id = told.role_id and t.deleted_at is null";
-    recording_ends(overwrites, recording, update)
 }
 
 /// Records that a bot left guilds, or was found to be in them. `states` is a statement that returns

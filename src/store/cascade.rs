@@ -1,0 +1,158 @@
+//! Applies cascades to the tables.
+//!
+//! **Invariant:** cascades are applied before the rows of their flush, table by table in the order of
+//! [`crate::table::TABLES`], and in the order in which they were told.
+
+use tokio_postgres::{Error, Transaction};
+
+use super::sessions::time;
+use crate::table::{
+    Merge, Table,
+    cascade::{Cascade, Cause, Effect, Rows},
+    channels::{CHANNEL_TYPE, CHANNELS, PARENT_ID, THREAD_METADATA, THREAD_TYPES, UNLISTED_AT},
+    sql::{Recording, changes},
+};
+
+/// Applies what the cascades say about `table`, and records it. Returns how many changes were
+/// recorded.
+pub(super) async fn apply(
+    transaction: &Transaction<'_>,
+    table: &'static Table,
+    recording: Recording,
+    cascades: &[Cascade],
+) -> Result<u64, Error> {
+    let mut recorded = 0;
+    for alike in cascades.chunk_by(|a, b| a.cause.is_like(&b.cause)) {
+        match &alike[0].cause {
+            Cause::Gone { effects, .. } => {
+                for effect in effects.iter().filter(|effect| std::ptr::eq(effect.table, table)) {
+                    recorded += gone(transaction, effect, recording, alike).await?;
+                }
+            }
+            Cause::ThreadsListed { .. } if std::ptr::eq(table, &raw const CHANNELS) => {
+                threads_listed(transaction, alike).await?;
+            }
+            Cause::ThreadsListed { .. } => {}
+        }
+    }
+    Ok(recorded)
+}
+
+async fn gone(
+    transaction: &Transaction<'_>,
+    effect: &Effect,
+    recording: Recording,
+    cascades: &[Cascade],
+) -> Result<u64, Error> {
+    let sql = sql(effect, recording);
+    // Of a row whose array holds several, one statement would take one.
+    let takes = matches!(effect.rows, Rows::Holding { .. });
+    let at_once = if takes { 1 } else { cascades.len() };
+    let mut changed = 0;
+    for cascades in cascades.chunks(at_once) {
+        let guilds: Vec<_> = cascades.iter().map(|cascade| cascade.guild_id).collect();
+        let ids: Vec<_> = cascades
+            .iter()
+            .filter_map(|cascade| match cascade.cause {
+                Cause::Gone { id, .. } => Some(id),
+                Cause::ThreadsListed { .. } => None,
+            })
+            .collect();
+        let origins = || cascades.iter().map(|cascade| cascade.origin);
+        let times: Vec<_> = origins().map(|origin| time(origin.at_us)).collect();
+        let bots: Vec<_> = origins().map(|origin| origin.bot_id).collect();
+        let sources: Vec<_> = origins().map(|origin| origin.source.code()).collect();
+        changed += transaction.execute(&sql, &[&guilds, &ids, &times, &bots, &sources]).await?;
+    }
+    Ok(if takes || recording.tracked.delete { changed } else { 0 })
+}
+
+/// What an effect does to its table. Parameters: guilds, what is gone in them, when, by which bot, and
+/// whether in passing.
+fn sql(effect: &Effect, recording: Recording) -> String {
+    const TOLD: &str = "unnest($1::bigint[], $2::bigint[], $3::timestamptz[], $4::bigint[], \
+                        $5::smallint[]) as told (guild_id, id, at, bot_id, source)";
+    let Effect { table, rows } = effect;
+    let name = |table: &Table, column: usize| format!("\"{}\"", table.columns[column].name);
+    let only = |table: &Table, alias: &str, only: &Option<(usize, &[i32])>| {
+        only.map(|(column, values)| {
+            let values = values.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+            format!(" and {alias}.{} in ({values})", name(table, column))
+        })
+        .unwrap_or_default()
+    };
+    let condition = match rows {
+        Rows::With { column, only: wanted } => {
+            format!("t.{} = told.id{}", name(table, *column), only(table, "t", wanted))
+        }
+        Rows::Of { column, parents, parents_column, only: wanted } => format!(
+            "exists (select from discord.{} p where p.guild_id = told.guild_id \
+             and p.id = t.{} and p.{} = told.id{})",
+            parents.name,
+            name(table, *column),
+            name(parents, *parents_column),
+            only(parents, "p", wanted),
+        ),
+        Rows::Holding { column } => {
+            return changes::recording_taken(table, *column, recording, TOLD);
+        }
+    };
+    let (set, lives) = tombstone(table);
+    let update = format!(
+        "update discord.{} t set {set}, updated_at = told.at from {TOLD} \
+          where t.guild_id = told.guild_id and {condition}{lives}",
+        table.name,
+    );
+    changes::recording_ends(table, recording, &update)
+}
+
+/// How rows are marked as gone, and which are still there.
+fn tombstone(table: &Table) -> (String, String) {
+    let column = table.only(Merge::Tombstone).expect("what cascades has a tombstone");
+    let column = table.columns[column].name;
+    let cleared = table.cleared_when_absent.iter();
+    let cleared = cleared.map(|column| format!(", \"{}\" = null", table.columns[*column].name));
+    (
+        format!("\"{column}\" = told.at{}", cleared.collect::<String>()),
+        format!(" and t.\"{column}\" is null"),
+    )
+}
+
+/// Notes of threads that were not listed, and not known to be archived or deleted, that they were not.
+async fn threads_listed(transaction: &Transaction<'_>, cascades: &[Cascade]) -> Result<(), Error> {
+    let name = |column: usize| CHANNELS.columns[column].name;
+    let types = THREAD_TYPES.map(|ty| ty.to_string()).join(", ");
+    let sql = format!(
+        "update discord.channels t set {unlisted} = list.at, updated_at = list.at \
+           from unnest($1::bigint[], $2::timestamptz[], $3::boolean[]) with ordinality as list (guild_id, at, whole, place) \
+          where t.guild_id = list.guild_id and t.{type} in ({types}) and t.{unlisted} is null and t.deleted_at is null \
+            and t.{metadata} -> 'archived' is distinct from 'true'::jsonb \
+            and (list.whole or exists (select from unnest($4::bigint[], $5::bigint[]) as parent (place, id) \
+                                        where parent.place = list.place and parent.id = t.{parent})) \
+            and not exists (select from unnest($6::bigint[], $7::bigint[]) as thread (place, id) \
+                             where thread.place = list.place and thread.id = t.id)",
+        unlisted = name(UNLISTED_AT),
+        r#type = name(CHANNEL_TYPE),
+        metadata = name(THREAD_METADATA),
+        parent = name(PARENT_ID),
+    );
+    let guilds: Vec<_> = cascades.iter().map(|cascade| cascade.guild_id).collect();
+    let times: Vec<_> = cascades.iter().map(|cascade| time(cascade.origin.at_us)).collect();
+    let mut whole = Vec::new();
+    let (mut parents, mut threads): (Pairs, Pairs) = Default::default();
+    for (cascade, place) in cascades.iter().zip(1_i64..) {
+        let Cause::ThreadsListed { parents: of, threads: listed } = &cascade.cause else {
+            continue;
+        };
+        whole.push(of.is_none());
+        parents.extend(of.iter().flatten().map(|id| (place, *id)));
+        threads.extend(listed.iter().map(|id| (place, *id)));
+    }
+    transaction
+        .execute(&sql, &[&guilds, &times, &whole, &parents.0, &parents.1, &threads.0, &threads.1])
+        .await
+        .map(|_| ())
+}
+
+/// Place of a list, and an id of it.
+type Pairs = (Vec<i64>, Vec<i64>);
