@@ -27,6 +27,8 @@ async fn a_private_thread_is_seen_by_who_is_in_it_or_manages_threads() {
     questions.execute("update discord.roles set permissions = 1::bigint << 34 where id = 5").await;
     assert_eq!(questions.column(viewers).await, [10, 11]);
     assert_eq!(questions.value("select discord.can_see(1, 999, 10)").await, Value::Null);
+    questions.execute("update discord.guilds set left_at = now()").await;
+    assert_eq!(questions.value("select discord.can_see(1, 102, 12)").await, Value::Null);
 }
 
 #[actix::test]

@@ -88,7 +88,7 @@ language sql stable parallel safe rows 25 as $$
              cross join lateral (select u.username, u.global_name from discord.users u where u.id = m.user_id offset 0) u
              where m.guild_id = guild and m.left_at is null and not (discord.member_search_is_indexed() and length(name) >= 3)
                and (u.username ilike discord.like_pattern(name) or u.global_name ilike discord.like_pattern(name))) f
-     order by lower(name) in (lower(f.nick), lower(f.global_name), lower(f.username)) desc nulls last,
+     order by coalesce(lower(name) in (lower(f.nick), lower(f.global_name), lower(f.username)), false) desc,
               lower(coalesce(f.nick, f.global_name, f.username)), f.user_id
      limit "limit"
 $$;
@@ -314,11 +314,13 @@ comment on function discord.permissions_of_user(bigint, bigint) is 'permissions(
 
 create function discord.can_see(guild bigint, channel bigint, "user" bigint) returns boolean
 language sql stable parallel safe as $$
-    select p.permissions & 1024 <> 0
-           and (p.permissions & 17179869184 <> 0
-                or not exists (select from discord.channels c where c.guild_id = guild and c.id = channel and c.type = 12)
-                or exists (select from discord.thread_members t
-                            where t.guild_id = guild and t.thread_id = channel and t.user_id = "user" and t.left_at is null))
+    select case when p.permissions is not null then
+               p.permissions & 1024 <> 0
+               and (p.permissions & 17179869184 <> 0
+                    or not exists (select from discord.channels c where c.guild_id = guild and c.id = channel and c.type = 12)
+                    or exists (select from discord.thread_members t
+                                where t.guild_id = guild and t.thread_id = channel and t.user_id = "user" and t.left_at is null))
+           end
       from (select discord.permissions(guild, channel, "user") as permissions offset 0) p
 $$;
 comment on function discord.can_see(bigint, bigint, bigint) is 'Whether a user can see a channel: VIEW_CHANNEL, and in a private thread also being in it or MANAGE_THREADS. Null like permissions().';
