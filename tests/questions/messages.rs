@@ -98,6 +98,10 @@ async fn the_index_decides_the_language_of_the_search() {
     questions.execute("select discord.create_message_search_index('english')").await;
     assert_eq!(found(&questions, "'fox'").await, [1]);
     assert_eq!(found(&questions, "'bear'").await, [6]);
+    let number = "select 'discord.messages_content_search'::regclass::oid";
+    let before = questions.value(number).await;
+    questions.execute("select discord.create_message_search_index('english')").await;
+    assert_eq!(questions.value(number).await, before, "what is there is kept");
     let definition = "select indexdef from pg_indexes where indexname = 'messages_content_search'";
     let definition = questions.value(definition).await;
     assert!(definition.as_str().unwrap().contains("'english'"), "{definition}");

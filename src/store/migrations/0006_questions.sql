@@ -392,11 +392,13 @@ comment on function discord.drop_message_search_index() is 'Drops what create_me
 create function discord.create_message_search_index(configuration regconfig default 'simple') returns void
 language plpgsql as $$
 begin
-    if configuration is distinct from discord.message_search_configuration() then
+    -- One that was made by hand, partition by partition, is kept if it is of this configuration.
+    if position(format('to_tsvector(%L::regconfig,', configuration)
+                in pg_get_indexdef(to_regclass('discord.messages_content_search'))) = 0 then
         perform discord.drop_message_search_index();
-        execute format('create or replace function discord.message_search_configuration() returns regconfig language sql immutable parallel safe as %L',
-                       format('select %L::regconfig', configuration));
     end if;
+    execute format('create or replace function discord.message_search_configuration() returns regconfig language sql immutable parallel safe as %L',
+                   format('select %L::regconfig', configuration));
     execute format('create index if not exists messages_content_search on discord.messages using gin (to_tsvector(%L::regconfig, content)) where deleted_at is null',
                    configuration);
     comment on index discord.messages_content_search is 'For search_messages; made by create_message_search_index.';
