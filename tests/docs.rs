@@ -15,3 +15,5 @@ const README: &str = include_str!("../README.md");
 const SIMULATOR: &str = include_str!("../docs/simulator.md");
 /// DiscordDB.
 const DISCORDDB: &str = include_str!("../docs/discorddb.md");
+/// Questions in SQL.
+const QUERIES: &str = include_str!("../docs/queries.md");

@@ -36,6 +36,7 @@ pub const MIGRATIONS: &[Migration] = &[
         sql: include_str!("migrations/0004_whole_state.sql"),
     },
     Migration { version: 5, name: "changes", sql: include_str!("migrations/0005_changes.sql") },
+    Migration { version: 6, name: "questions", sql: include_str!("migrations/0006_questions.sql") },
 ];
 
 /// Where one step stands.

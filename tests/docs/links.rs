@@ -1,8 +1,8 @@
-//! The README's links into the repository.
+//! The links of the README and of docs/queries.md into the repository.
 
 use std::path::Path;
 
-use super::{README, markdown::prose};
+use super::{QUERIES, README, markdown::prose};
 
 /// The targets of the links of a text.
 fn targets(text: &str) -> impl Iterator<Item = &str> {
@@ -18,9 +18,9 @@ fn anchor(heading: &str) -> String {
         .collect()
 }
 
-#[test]
-fn every_link_leads_somewhere() {
-    let prose = prose(README);
+/// Checks the links of a text whose file is in `dir`, and counts them.
+fn check(text: &str, dir: &str) -> usize {
+    let prose = prose(text);
     let anchors: Vec<_> = prose.lines().filter(|line| line.starts_with('#')).map(anchor).collect();
     let mut count = 0;
     for target in targets(&prose).filter(|target| !target.starts_with("http")) {
@@ -28,12 +28,18 @@ fn every_link_leads_somewhere() {
         match target.strip_prefix('#') {
             Some(wanted) => assert!(anchors.iter().any(|a| a == wanted), "no heading {wanted}"),
             None => {
-                let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(target);
+                let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(dir).join(target);
                 assert!(path.exists(), "no file {target}");
             }
         }
     }
-    assert!(count > 10, "only {count} links were found");
+    count
+}
+
+#[test]
+fn every_link_leads_somewhere() {
+    assert!(check(README, "") > 10, "links of the README were found");
+    assert!(check(QUERIES, "docs") > 10, "links of docs/queries.md were found");
 }
 
 #[test]

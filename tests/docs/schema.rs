@@ -25,6 +25,15 @@ async fn every_table_and_view_has_a_comment() {
 }
 
 #[actix::test]
+async fn every_function_has_a_comment() {
+    let client = migrated().await;
+    let sql = "select p.oid::regprocedure::text from pg_proc p \
+                where p.pronamespace in ('discord'::regnamespace, 'discorddb'::regnamespace) \
+                  and obj_description(p.oid, 'pg_proc') is null";
+    assert_eq!(names(&client, sql).await, [""; 0]);
+}
+
+#[actix::test]
 async fn every_column_of_a_table_has_a_comment() {
     let client = migrated().await;
     let sql = "select c.relname || '.' || a.attname \
