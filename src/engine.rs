@@ -7,6 +7,7 @@
 //! **Invariant:** when `start` returns an error, nothing it started is left running.
 
 mod actors;
+mod bell;
 mod checkpoints;
 pub mod plan;
 mod restarts;
@@ -39,6 +40,7 @@ use crate::{
     metrics::Stats,
     store::{
         DatabaseTarget, StoreError,
+        change_feed::continue_changes,
         connection::connect,
         migrate::{self, MIGRATIONS, MigrateError},
         sessions::{load_progress, load_shard},
@@ -158,6 +160,9 @@ impl Engine {
         let plan = shard_plan(config, &discovery)?;
         for version in migrate::up(&client, MIGRATIONS).await? {
             tracing::info!(version, "schema step applied");
+        }
+        if continue_changes(&client).await? {
+            tracing::info!("the rows come from another cluster: the feed of changes goes on");
         }
         let failed = StoreError::query(&client, "read what is applied");
         let progress = load_progress(&client, discovery.bot_id).await.map_err(failed)?;

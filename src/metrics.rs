@@ -72,6 +72,7 @@ metrics_table! {
     PENDING_ROWS = Gauge "dsqlstate_writer_pending_rows" ["partition"] "Rows taken in and not yet committed.";
     ROWS_WRITTEN = Counter "dsqlstate_store_rows_written_total" ["table"] "Rows written; equal rows are not.";
     ACTOR_RESTARTS = Counter "dsqlstate_engine_actor_restarts_total" ["actor"] "Actors rebuilt after a panic.";
+    BELL_RINGS = Counter "dsqlstate_engine_bell_rings_total" [] "Notifications that woke the readers of changes.";
     REST_REQUESTS = Counter "dsqlstate_discord_db_rest_requests_total" ["outcome"] "Requests of DiscordDB to Discord, each attempt one, by outcome.";
     REST_LIMITED = Counter "dsqlstate_discord_db_rest_limited_total" ["scope"] "Answers 429 to DiscordDB, by whose limit it was.";
     RESIDENT_MEMORY = Gauge "dsqlstate_process_resident_memory_bytes" [] "Resident memory of the process.";
@@ -276,6 +277,24 @@ impl EngineMetrics {
         if let Some(bytes) = resident_memory_bytes() {
             self.resident_memory.set(bytes as f64);
         }
+    }
+}
+
+/// What the bell of the readers of `changes` tells.
+pub struct BellMetrics {
+    rings: Counter,
+}
+
+impl Default for BellMetrics {
+    fn default() -> Self {
+        Self { rings: handles::counter(BELL_RINGS) }
+    }
+}
+
+impl BellMetrics {
+    /// Whoever listens was woken.
+    pub fn rang(&self) {
+        self.rings.increment(1);
     }
 }
 

@@ -2,6 +2,7 @@
 //!
 //! **Invariant:** no error from here shows a password or the contents of a row.
 
+pub mod change_feed;
 pub mod connection;
 mod error;
 pub mod failure;

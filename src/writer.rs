@@ -9,6 +9,7 @@
 
 pub mod actor;
 pub mod batch;
+pub mod bell;
 pub mod lane;
 pub mod member_lists;
 pub mod message;

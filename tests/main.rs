@@ -13,4 +13,5 @@ mod discord_db_service;
 mod docs;
 mod embed;
 mod engine;
+mod feed;
 mod support;

@@ -14,6 +14,7 @@ use tokio::sync::Semaphore;
 
 use super::{
     EngineFailure,
+    bell::BellRinger,
     plan::ShardStart,
     supervisor::{Supervisor, WriterPlace},
 };
@@ -59,6 +60,7 @@ impl Supervisor {
             mailbox: self.settings.shard_count as usize + 16,
             failures: ctx.address().recipient(),
             subscriber: settings.subscriber.clone(),
+            bell: self.ringer.as_ref().map(BellRinger::bell).unwrap_or_default(),
             metrics: WriterMetrics::new(place, Arc::clone(&self.stats)),
         };
         let (partitions, limits) = (settings.partitions, settings.limits);

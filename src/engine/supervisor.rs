@@ -18,6 +18,7 @@ use tokio::sync::{Semaphore, watch};
 
 use super::{
     EngineFailure, EngineStatus,
+    bell::BellRinger,
     checkpoints::{CheckpointStore, Checkpoints},
     plan::ShardStart,
     restarts::Restarts,
@@ -79,6 +80,8 @@ pub(super) struct Settings {
 /// See the module.
 pub(super) struct Supervisor {
     pub(super) settings: Settings,
+    /// Away once the supervisor stops.
+    pub(super) ringer: Option<BellRinger>,
     pub(super) writers: Vec<WriterPlace>,
     pub(super) shards: BTreeMap<ShardKey, ShardPlace>,
     pub(super) shard_arbiters: Vec<Arbiter>,
@@ -120,8 +123,10 @@ impl Supervisor {
             let checkpoint_store =
                 Some(CheckpointStore::new(Arc::clone(&settings.target), settings.partitions));
             let threads = settings.shard_threads.clamp(1, shards.len().max(1));
+            let ringer = Some(BellRinger::start(Arc::clone(&settings.target)));
             let mut this = Self {
                 settings,
+                ringer,
                 writers: Vec::new(),
                 shards: BTreeMap::new(),
                 shard_arbiters: (0..threads).map(|_| Arbiter::new()).collect(),
@@ -298,8 +303,15 @@ impl Handler<StopEngine> for Supervisor {
                 points.into_iter().filter_map(|point| point.ok().flatten()).collect();
             let (target, partitions) =
                 (Arc::clone(&this.settings.target), this.settings.partitions);
+            let ringer = this.ringer.take();
             let save = async move {
-                let saved = CheckpointStore::new(target, partitions).save(&points).await;
+                let last_ring = async {
+                    if let Some(ringer) = ringer {
+                        ringer.stop().await;
+                    }
+                };
+                let mut store = CheckpointStore::new(target, partitions);
+                let (saved, ()) = tokio::join!(store.save(&points), last_ring);
                 if saved { points.len() } else { 0 }
             };
             save.into_actor(this)

@@ -33,6 +33,8 @@ const MASK_BITS: u64 = (1 << 62) - 1;
 pub struct FlushReport {
     /// By place in [`TABLES`]: rows written, which leaves out rows that were equal.
     pub written: [u64; TABLES.len()],
+    /// Rows of `changes` written: when there are any, their readers are to be woken.
+    pub changes: u64,
 }
 
 /// A connection that is ready to flush: it has the staging tables.

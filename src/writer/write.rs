@@ -109,6 +109,7 @@ impl Writer {
             for (sum, rows) in report.written.iter_mut().zip(rest.written) {
                 *sum += rows;
             }
+            report.changes += rest.changes;
             return Ok(report);
         }
         // One key is left, in either half.
