@@ -1,6 +1,7 @@
 //! The feed of changes: nothing is skipped, nothing is lost, and nobody is held back.
 
 mod consumers;
+mod example;
 mod order;
 mod restored;
 
