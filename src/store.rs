@@ -9,6 +9,7 @@ pub mod failure;
 mod flush;
 mod flush_set;
 pub mod migrate;
+pub mod rejected;
 pub mod sessions;
 mod snowflake_partitions;
 mod target;
@@ -19,7 +20,7 @@ mod tls;
 pub use self::{
     error::{PostgresError, StoreError},
     flush::{FlushReport, Flusher, table_names},
-    flush_set::{FlushSet, LaneRows, Progress},
+    flush_set::{FlushSet, LaneRows, Progress, Retried},
     snowflake_partitions::ensure_message_partitions,
     target::DatabaseTarget,
 };

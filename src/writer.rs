@@ -14,6 +14,7 @@ pub mod lane;
 pub mod member_lists;
 pub mod message;
 pub mod partition;
+pub mod retry;
 mod write;
 
 pub use actor::{WriterActor, WriterOptions};

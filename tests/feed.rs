@@ -1,8 +1,8 @@
 //! The feed of changes: nothing is skipped, nothing is lost, and nobody is held back.
 
 mod consumers;
-mod example;
 mod order;
+mod page;
 mod restored;
 
 use std::time::Duration;

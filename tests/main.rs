@@ -14,4 +14,5 @@ mod docs;
 mod embed;
 mod engine;
 mod feed;
+mod rejected;
 mod support;

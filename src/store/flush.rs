@@ -7,7 +7,7 @@ use bytes::{Bytes, BytesMut};
 use futures_util::SinkExt;
 use tokio_postgres::{Client, Error, SimpleQueryMessage, Transaction, types::ToSql};
 
-use super::{FlushSet, LaneRows, sessions, snowflake_partitions::SnowflakePartitions};
+use super::{FlushSet, LaneRows, rejected, sessions, snowflake_partitions::SnowflakePartitions};
 use crate::{
     id::partition_of,
     table::{
@@ -25,8 +25,11 @@ const COPY_CHUNK_BYTES: usize = 128 * 1024;
 const COPY_HEADER: &[u8] = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0";
 /// End of a binary `COPY`.
 const COPY_TRAILER: [u8; 2] = (-1i16).to_be_bytes();
-/// Bit of the SQL mask that stands for itself; column masks stay below.
-const MASK_BITS: u64 = (1 << 62) - 1;
+/// The bits of a row's mask that stand for columns.
+const MASK_BITS: u64 = sql::LATE - 1;
+
+/// Advisory lock of everybody who writes events to the tables: shared, except by who must be alone.
+const WRITERS: i64 = 0x6473_716c_7772_6974;
 
 /// What a flush did.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -44,11 +47,28 @@ pub struct Flusher {
 }
 
 impl Flusher {
-    /// Prepares a fresh connection.
+    /// Prepares a fresh connection. Waits while somebody has one [`alone`](Self::alone).
     ///
     /// # Errors
     /// Whatever PostgreSQL says.
     pub async fn new(client: Client) -> Result<Self, Error> {
+        let lock = format!("select pg_advisory_lock_shared({WRITERS})");
+        client.batch_execute(&lock).await?;
+        Self::prepare(client).await
+    }
+
+    /// Prepares a connection that keeps everybody else from writing until it is closed. `None` when
+    /// somebody has a connection for writing.
+    ///
+    /// # Errors
+    /// Whatever PostgreSQL says.
+    pub async fn alone(client: Client) -> Result<Option<Self>, Error> {
+        let lock = format!("select pg_try_advisory_lock({WRITERS})");
+        let is_alone: bool = client.query_one(&lock, &[]).await?.get(0);
+        if is_alone { Self::prepare(client).await.map(Some) } else { Ok(None) }
+    }
+
+    async fn prepare(client: Client) -> Result<Self, Error> {
         let stages: Vec<String> = TABLES.iter().map(|table| sql::create_stage(table)).collect();
         client.batch_execute(&stages.join(";")).await?;
         let partitions = SnowflakePartitions::load(&client).await?;
@@ -80,10 +100,10 @@ impl Flusher {
         }
         let mut report = FlushReport::default();
         for lane in &set.lanes {
-            mark_absent(&transaction, lane).await?;
+            mark_absent(&transaction, lane, set.late).await?;
             let place = TABLES.iter().position(|table| std::ptr::eq(*table, lane.table));
             let place = place.expect("lanes are made from TABLES");
-            report.written[place] = merge(&transaction, lane).await?;
+            report.written[place] = merge(&transaction, lane, set.late).await?;
             if std::ptr::eq(lane.table, &raw const GUILD_BOTS) {
                 guilds.extend(lane.rows.iter().map(|(_, row)| row.key[0]));
             }
@@ -91,6 +111,7 @@ impl Flusher {
         if !guilds.is_empty() {
             sessions::derive_guild_states(&transaction, &guilds).await?;
         }
+        rejected::settle(&transaction, &set.retried).await?;
         sessions::insert_rejected(&transaction, &set.rejected).await?;
         sessions::save_progress(&transaction, set).await?;
         transaction.commit().await?;
@@ -120,11 +141,16 @@ async fn start_session(
 }
 
 /// Marks what is missing from complete sets as gone.
-async fn mark_absent(transaction: &Transaction<'_>, lane: &LaneRows) -> Result<(), Error> {
+async fn mark_absent(
+    transaction: &Transaction<'_>,
+    lane: &LaneRows,
+    late: bool,
+) -> Result<(), Error> {
     for scope_len in 1..=2 {
         let sets: Vec<&ReplacedSet> =
             lane.sets.iter().filter(|set| set.scope.len == scope_len).collect();
-        let Some(sql) = sql::mark_absent(lane.table, scope_len).filter(|_| !sets.is_empty()) else {
+        let Some(sql) = sql::mark_absent(lane.table, scope_len, late).filter(|_| !sets.is_empty())
+        else {
             continue;
         };
         let scopes: Vec<Vec<i64>> =
@@ -149,11 +175,11 @@ async fn mark_absent(transaction: &Transaction<'_>, lane: &LaneRows) -> Result<(
 }
 
 /// Stages the rows and merges them round by round. Returns how many rows were written.
-async fn merge(transaction: &Transaction<'_>, lane: &LaneRows) -> Result<u64, Error> {
+async fn merge(transaction: &Transaction<'_>, lane: &LaneRows, late: bool) -> Result<u64, Error> {
     if lane.rows.is_empty() {
         return Ok(0);
     }
-    stage(transaction, lane).await?;
+    stage(transaction, lane, late).await?;
     let mut written = 0;
     let rounds = lane.rounds();
     for round in 0..rounds {
@@ -171,7 +197,8 @@ async fn merge(transaction: &Transaction<'_>, lane: &LaneRows) -> Result<u64, Er
     Ok(written)
 }
 
-async fn stage(transaction: &Transaction<'_>, lane: &LaneRows) -> Result<(), Error> {
+async fn stage(transaction: &Transaction<'_>, lane: &LaneRows, late: bool) -> Result<(), Error> {
+    let late = if late { sql::LATE } else { 0 };
     let sink = transaction.copy_in::<_, Bytes>(&sql::copy_into_stage(lane.table)).await?;
     futures_util::pin_mut!(sink);
     let columns =
@@ -181,7 +208,7 @@ async fn stage(transaction: &Transaction<'_>, lane: &LaneRows) -> Result<(), Err
     for (round, row) in &lane.rows {
         chunk.extend_from_slice(&columns.to_be_bytes());
         chunk.extend_from_slice(row.fields());
-        field(&mut chunk, &(row.mask & MASK_BITS).to_be_bytes());
+        field(&mut chunk, &(row.mask & MASK_BITS | late).to_be_bytes());
         field(&mut chunk, &[u8::from(row.inserts)]);
         let round = i16::try_from(*round).expect("a batch is flushed before it has so many rounds");
         field(&mut chunk, &round.to_be_bytes());

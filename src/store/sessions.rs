@@ -90,9 +90,9 @@ pub(super) async fn remove_role(
     transaction: &Transaction<'_>,
     role: &RoleGone,
 ) -> Result<(), Error> {
-    let members = "update discord.members set roles = array_remove(roles, $2), updated_at = $3 \
+    let members = "update discord.members set roles = array_remove(roles, $2), updated_at = greatest(updated_at, $3) \
                     where guild_id = $1 and roles @> array[$2::bigint]";
-    let overwrites = "update discord.permission_overwrites set deleted_at = $3, updated_at = $3 \
+    let overwrites = "update discord.permission_overwrites set deleted_at = $3, updated_at = greatest(updated_at, $3) \
                        where guild_id = $1 and id = $2 and deleted_at is null";
     for sql in [members, overwrites] {
         transaction.execute(sql, &[&role.guild_id, &role.role_id, &time(role.at_us)]).await?;

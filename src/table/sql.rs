@@ -41,6 +41,10 @@ pub fn copy_into_stage(table: &Table) -> String {
     )
 }
 
+/// Bit of a staged row's mask, above those of columns: the row comes late, so it changes nothing that
+/// was written for something newer. `updated_at` says when that was.
+pub const LATE: u64 = 1 << 62;
+
 /// Which staged rows a statement takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Round {
@@ -115,9 +119,9 @@ pub fn merge(table: &Table, round: Round) -> String {
 /// Marks as gone the rows of scopes of `scope_len` key columns that are not among the keys.
 ///
 /// Parameters: one `bigint[]` per scope column, `timestamptz[]` (when it was told), then one
-/// `bigint[]` per key column.
+/// `bigint[]` per key column. A set that comes `late` says nothing of rows that are newer.
 #[must_use]
-pub fn mark_absent(table: &Table, scope_len: usize) -> Option<String> {
+pub fn mark_absent(table: &Table, scope_len: usize, late: bool) -> Option<String> {
     let tombstone = quoted(&table.columns[table.only(Merge::Tombstone)?]);
     let key_len = table.key_len();
     let arrays = |first: usize, n: usize| {
@@ -137,7 +141,7 @@ pub fn mark_absent(table: &Table, scope_len: usize) -> Option<String> {
     Some(format!(
         "update discord.{name} t set {tombstone} = scope.at{more}, updated_at = scope.at \
            from unnest({scopes}, ${at}::timestamptz[]) as scope ({scope_labels}, at) \
-          where {in_scope} and t.{tombstone} is null{only} \
+          where {in_scope} and t.{tombstone} is null{only}{older} \
             and not exists (select from unnest({keys}) as present ({key_labels}) where {is_present})",
         name = table.name,
         more = if table.name == "voice_states" { ", channel_id = null" } else { "" },
@@ -146,6 +150,7 @@ pub fn mark_absent(table: &Table, scope_len: usize) -> Option<String> {
         scope_labels = labels(scope_len),
         in_scope = equal("scope", scope_len),
         only = outlasting.unwrap_or_default(),
+        older = if late { " and t.updated_at <= scope.at" } else { "" },
         keys = arrays(scope_len + 2, key_len),
         key_labels = labels(key_len),
         is_present = equal("present", key_len),
@@ -170,6 +175,10 @@ fn join(table: &Table) -> String {
 
 /// Whether the staged row may change the row that is there.
 fn guard(table: &Table) -> String {
+    format!("(s.mask & {LATE} = 0 or s.updated_at >= t.updated_at) and ({})", order_guard(table))
+}
+
+fn order_guard(table: &Table) -> String {
     match table.guard {
         Guard::InOrder => "true".to_owned(),
         Guard::ByFrame => "case when s.told_session = t.told_session \

@@ -184,6 +184,7 @@ impl Batch {
             rejected: self.rejected,
             origin: progress.first().cloned(),
             progress,
+            ..FlushSet::default()
         }
     }
 }
