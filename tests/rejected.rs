@@ -218,7 +218,7 @@ fn as_refused(event: &str) -> Vec<(String, String)> {
         if let Change::Row(table, row) = change {
             let error =
                 format!("{} {:?} round 0: too odd", table.name, &row.key[..table.key_len()]);
-            rows.push((error, row.to_json(table).to_string()));
+            rows.push((error, row.to_kept_json(table).to_string()));
         }
     });
     rows

@@ -12,6 +12,9 @@ use super::{Column, Merge, Table, encode};
 /// Primary key of any table, unused places 0; sorts as PostgreSQL sorts the key.
 pub type Key = [i64; 3];
 
+/// Member of a kept row, besides its columns: `false` when the row may only change one that is there.
+pub const INSERTS: &str = "inserts";
+
 /// One row, encoded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Row {
@@ -134,6 +137,17 @@ impl Row {
             )
         });
         serde_json::Value::Object(members.collect())
+    }
+
+    /// As [`to_json`](Self::to_json), so that the row can be made again: one that may not be created
+    /// says so in [`INSERTS`].
+    #[must_use]
+    pub fn to_kept_json(&self, table: &Table) -> serde_json::Value {
+        let mut kept = self.to_json(table);
+        if let (false, Some(members)) = (self.inserts, kept.as_object_mut()) {
+            members.insert(INSERTS.to_owned(), false.into());
+        }
+        kept
     }
 
     /// Bytes that the row holds.

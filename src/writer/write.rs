@@ -145,7 +145,7 @@ fn reject_rows(set: &mut FlushSet, reason: &str) -> Vec<RejectedEvent> {
         event: None,
         kind: RejectKind::Refused,
         error: format!("{} {:?} round {round}: {reason}", table.name, &row.key[..table.key_len()]),
-        payload: row.to_json(table).to_string(),
+        payload: row.to_kept_json(table).to_string(),
     });
     rejected.collect()
 }

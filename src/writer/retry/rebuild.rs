@@ -7,7 +7,7 @@ use serde_json::{Map, value::RawValue};
 use super::time_us;
 use crate::{
     store::rejected::RejectedRow,
-    table::{Merge, Row, RowBuilder, TABLES, Table, Type, encode},
+    table::{Row, RowBuilder, TABLES, Table, Type, encode, row::INSERTS},
 };
 
 /// A row and its table.
@@ -27,8 +27,9 @@ pub(super) fn refused_row(
         .into_iter()
         .find(|table| table.name == name)
         .ok_or_else(|| format!("a row of {name:?}, which is no table that events write"))?;
-    let members: Map<String, serde_json::Value> = serde_json::from_str(&kept.payload)
+    let mut members: Map<String, serde_json::Value> = serde_json::from_str(&kept.payload)
         .map_err(|error| format!("the row cannot be read back: {error}"))?;
+    let inserts = members.remove(INSERTS);
     builder.begin(table, time_us(kept.at));
     for (name, value) in &members {
         let column = table.columns.iter().position(|column| column.name == name);
@@ -38,8 +39,7 @@ pub(super) fn refused_row(
         set(builder, table, column, value)
             .ok_or_else(|| format!("the value of {name:?} does not fit its column"))?;
     }
-    // Only whole objects tell `extra`; the others change rows that are there.
-    if !table.only(Merge::Extra).is_some_and(|extra| builder.tells(extra)) {
+    if inserts == Some(false.into()) {
         builder.changes_only();
     }
     let row = builder.finish(table).ok_or_else(|| "the row has no key".to_owned())?;
