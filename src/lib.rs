@@ -32,6 +32,10 @@
 //! - A **flush** ([`store`]) is one transaction: binary `COPY` into staging tables, then one merge per table
 //!   that leaves equal rows untouched. Every table is described by one constant ([`table`]), from which
 //!   its columns, encoding, merge and history follow.
+//! - Shards of several bots feed the same writers: a guild's partition is one, whichever bot tells of it, and what is
+//!   counted by shard is counted by bot and shard ([`id::ShardKey`]).
+//! - After a flush that wrote changes the writer rings a bell; one task says `NOTIFY` for all, outside of any
+//!   writer's transaction, and readers ([`client`]) follow `changes` by themselves.
 //! - The **engine** ([`engine`]) alone knows the topology. It starts the writers before the shards, rebuilds
 //!   what panics, and stops in the other order.
 //!

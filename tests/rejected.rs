@@ -8,7 +8,7 @@ use dsqlstate::{
     config::Secret,
     event::{self, Received},
     id::{Session, ShardKey},
-    store::rejected::RejectedSelection,
+    store::{Flusher, rejected::RejectedSelection},
     table::{Change, RowBuilder},
     writer::retry::{Became, RetriedEvent, RetryError, retry},
 };
@@ -268,6 +268,18 @@ async fn refused_rows_are_made_again_from_what_was_kept_of_them() {
     let results = retried(&url).await;
     assert!(results.iter().all(|(_, became)| matches!(became, Became::NotTried(_))), "{results:?}");
     assert_eq!(kept(&rebuilt).await.len(), 2);
+}
+
+#[actix::test]
+async fn who_wants_to_write_waits_for_who_must_be_alone() {
+    let url = database::migrated().await;
+    let alone =
+        Flusher::alone(database::connect(&url).await).await.unwrap().expect("nobody writes");
+    let mut waiting = Box::pin(async { Flusher::new(database::connect(&url).await).await });
+    let early = tokio::time::timeout(std::time::Duration::from_millis(300), &mut waiting).await;
+    assert!(early.is_err(), "it does not wait");
+    drop(alone);
+    waiting.await.unwrap();
 }
 
 #[actix::test]

@@ -152,11 +152,11 @@ impl Partition {
         let mut lists_done = Vec::new();
         let outcome = event::apply(received, &frame.text, row, &mut |change| match change {
             Change::MemberChunk(chunk) => {
-                lists_done.extend(lists.chunk(chunk, frame.received_at_us))
+                lists_done.extend(lists.chunk(session.shard.bot_id, chunk, frame.received_at_us))
             }
             Change::SessionStart(_) => {
                 let shard = session.shard;
-                lists.give_up(|guild_id| {
+                lists.give_up(shard.bot_id, |guild_id| {
                     shard_of(guild_id.cast_unsigned(), session.shard_count) == shard.shard_id
                 });
                 close(open, closed, FlushTrigger::Session, place, partitions);
