@@ -9,6 +9,7 @@ mod failure;
 mod logging;
 mod migrate;
 mod psql;
+mod rejected;
 mod run;
 mod signals;
 mod simulate;
@@ -47,6 +48,8 @@ enum Command {
     Check,
     /// Show or apply the steps of the database schema
     Migrate(migrate::Args),
+    /// What could not be stored: show it, try it again after an upgrade, delete it
+    Rejected(rejected::Args),
     /// Open psql on the configured database
     Psql(psql::Args),
     /// Use a Discord guild as a database: databases, tables, records, files
@@ -68,6 +71,7 @@ pub(crate) fn run(cli: Cli) -> Result<(), CliError> {
         Command::Run => run::run(&config),
         Command::Check => check::run(&config, cli.config.as_deref()),
         Command::Migrate(args) => migrate::run(&config, &args),
+        Command::Rejected(args) => rejected::run(&config, &args),
         Command::Psql(args) => psql::run(&config, &args),
         Command::Db(args) => db::run(&config, &args),
     }

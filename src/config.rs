@@ -6,6 +6,7 @@
 //! **Invariant:** a [`Config`] that [`Config::load`] returned is valid: nobody checks a range again.
 //! Only the token may be missing, because a demonstration needs none.
 
+mod bots;
 mod error;
 mod file;
 mod intents;
@@ -28,9 +29,10 @@ use crate::{
 };
 
 pub use self::{
+    bots::BotConfig,
     error::{ConfigError, Place},
     intents::{INTENT_NAMES, PRIVILEGED_INTENTS, intent_by_name, names_of},
-    rule::{KEYS, Key, Rule},
+    rule::{BOT_KEYS, KEYS, Key, Rule},
     secret::Secret,
 };
 
@@ -41,7 +43,7 @@ pub const DEFAULT_FILE: &str = "dsqlstate.toml";
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
-    /// How to reach Discord, and what to ask for.
+    /// How to reach Discord, and what to ask for: the one bot, or what `bots` leave out.
     pub discord: DiscordConfig,
     /// Where the rows go.
     pub database: DatabaseConfig,
@@ -55,6 +57,9 @@ pub struct Config {
     pub http: HttpConfig,
     /// What is logged, and how.
     pub log: LogConfig,
+    /// The bots, when there are several.
+    #[serde(skip)]
+    pub bots: Vec<BotConfig>,
 }
 
 /// `[discord]`
@@ -274,6 +279,10 @@ impl Config {
         };
         let set = |name: &'static str| env(name).filter(|value| !value.is_empty());
         config.discord.token = config.discord.find_token(set("DISCORD_TOKEN"))?;
+        for place in 0..config.bots.len() {
+            let token = config.find_token_of(place, &env)?;
+            config.bots[place].discord.token = token;
+        }
         if let Some(url) = set("DATABASE_URL") {
             config.database.url = database_url(url)?;
         }
@@ -286,20 +295,73 @@ impl Config {
     /// The first thing that is wrong, in one line that names file and line.
     pub fn parse(text: &str, file: &Path) -> Result<Self, ConfigError> {
         let mut config = file::parse(text, file)?;
-        config.discord.token = without_prefix(config.discord.token.expose());
-        for url in [&mut config.discord.gateway_url, &mut config.discord.api_url] {
-            url.truncate(url.trim_end_matches('/').len());
+        let bots = config.bots.iter_mut().map(|bot| &mut bot.discord);
+        for discord in bots.chain([&mut config.discord]) {
+            discord.token = without_prefix(discord.token.expose());
+            for url in [&mut discord.gateway_url, &mut discord.api_url] {
+                url.truncate(url.trim_end_matches('/').len());
+            }
         }
         Ok(config)
     }
 
-    /// Checks that there is a token.
+    /// Every bot: the entries of `[[bots]]`, else the one that `[discord]` is.
+    #[must_use]
+    pub fn every_bot(&self) -> Vec<BotConfig> {
+        if self.bots.is_empty() { vec![BotConfig::only(&self.discord)] } else { self.bots.clone() }
+    }
+
+    /// The bot that does what one bot does, such as DiscordDB: the first.
+    #[must_use]
+    pub fn first_bot(&self) -> &DiscordConfig {
+        self.bots.first().map_or(&self.discord, |bot| &bot.discord)
+    }
+
+    /// The token of an entry of `[[bots]]`; empty when there is none.
+    fn find_token_of(
+        &self,
+        place: usize,
+        env: impl Fn(&str) -> Option<String>,
+    ) -> Result<Secret, ConfigError> {
+        let bot = &self.bots[place];
+        if bot.inherits_token {
+            return Ok(self.discord.token.clone());
+        }
+        if bot.token_env.is_empty() {
+            return bot.discord.find_token(None);
+        }
+        match env(&bot.token_env).filter(|token| !token.is_empty()) {
+            Some(token) => checked_token(&token, Place::Environment(bot.token_env.clone())),
+            None => bot.discord.find_token(None),
+        }
+    }
+
+    /// Checks that there is a token, for every bot if there are several. Returns the first bot's.
     ///
     /// # Errors
-    /// [`ConfigError::NoToken`] when there is none.
+    /// [`ConfigError::NoToken`] or [`ConfigError::NoBotToken`] when there is none.
     pub fn require_token(&self) -> Result<&Secret, ConfigError> {
-        let token = &self.discord.token;
-        if token.is_empty() { Err(ConfigError::NoToken) } else { Ok(token) }
+        for place in 1..self.bots.len() {
+            self.token_of_bot(place)?;
+        }
+        self.token_of_bot(0)
+    }
+
+    /// The token of a bot, by its place among [`every_bot`](Self::every_bot).
+    ///
+    /// # Errors
+    /// As [`require_token`](Self::require_token).
+    pub fn token_of_bot(&self, place: usize) -> Result<&Secret, ConfigError> {
+        let bot = self.bots.get(place);
+        let token = &bot.map_or(&self.discord, |bot| &bot.discord).token;
+        match bot {
+            _ if !token.is_empty() => Ok(token),
+            None => Err(ConfigError::NoToken),
+            Some(bot) => {
+                let variable = bot.token_env.clone();
+                Err(ConfigError::NoBotToken { bot: bots::shown(place, bot), variable })
+            }
+        }
     }
 }
 
@@ -315,7 +377,7 @@ impl DiscordConfig {
     /// The token from the environment, else from `token_file`, else from the file itself.
     fn find_token(&self, environment: Option<String>) -> Result<Secret, ConfigError> {
         let (token, place) = if let Some(token) = environment {
-            (token, Place::Environment("DISCORD_TOKEN"))
+            (token, Place::Environment("DISCORD_TOKEN".to_owned()))
         } else if self.token_file.as_os_str().is_empty() {
             return Ok(self.token.clone());
         } else {
@@ -324,11 +386,15 @@ impl DiscordConfig {
                 .map_err(|source| ConfigError::Read { path: path.clone(), source })?;
             (text.trim().to_owned(), Place::File(path))
         };
-        if rule::is_token(&token) {
-            Ok(without_prefix(&token))
-        } else {
-            Err(refused_secret(place, Key::named("discord.token")))
-        }
+        checked_token(&token, place)
+    }
+}
+
+fn checked_token(token: &str, place: Place) -> Result<Secret, ConfigError> {
+    if rule::is_token(token) {
+        Ok(without_prefix(token))
+    } else {
+        Err(refused_secret(place, Key::named("discord.token")))
     }
 }
 
@@ -349,7 +415,7 @@ fn database_url(url: String) -> Result<Secret, ConfigError> {
     let key = Key::named("database.url");
     match key.rule {
         Rule::Url(schemes) if !rule::is_url(&url, schemes) => {
-            Err(refused_secret(Place::Environment("DATABASE_URL"), key))
+            Err(refused_secret(Place::Environment("DATABASE_URL".to_owned()), key))
         }
         _ => Ok(Secret::new(url)),
     }

@@ -7,13 +7,14 @@
 //! **Invariant:** when `start` returns an error, nothing it started is left running.
 
 mod actors;
+mod bell;
+mod bots;
 mod checkpoints;
 pub mod plan;
 mod restarts;
 mod supervisor;
 
 use std::{
-    collections::BTreeMap,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -22,15 +23,14 @@ use actix::{Addr, MailboxError, Recipient, System};
 use tokio::sync::watch;
 
 use self::{
-    plan::{ShardPlan, start_of},
+    bots::{know_bots, start_bot},
     supervisor::{Boot, PanicWriter, QueryEngine, Settings, StopEngine, Supervisor, credits},
 };
 use crate::{
-    config::{Config, ConfigError, MemberLists, ShardCount},
+    config::{Config, ConfigError},
     gateway::{
         self,
-        discovery::{Discovery, DiscoveryError, DiscoveryOptions, discover},
-        identify_queue::{IDENTIFY_PAUSE, IdentifyLimit, IdentifyQueue},
+        discovery::{Discovery, DiscoveryError},
         options::{DEFAULT_BACKLOG_BYTES, Timing},
         reconnect::ShardFailure,
         report::ShardStatus,
@@ -39,15 +39,13 @@ use crate::{
     metrics::Stats,
     store::{
         DatabaseTarget, StoreError,
+        change_feed::continue_changes,
         connection::connect,
         migrate::{self, MIGRATIONS, MigrateError},
-        sessions::{load_progress, load_shard},
     },
     writer::{batch::BatchLimits, message::ChangesCommitted},
 };
 
-/// How long one question to Discord's REST may take.
-const DISCOVERY_TIMEOUT: Duration = Duration::from_secs(10);
 /// Threads that shards share; one reads some 200,000 events a second.
 const SHARD_THREADS: usize = 2;
 
@@ -82,6 +80,26 @@ pub enum StartError {
     /// Discord.
     #[error(transparent)]
     Discovery(#[from] DiscoveryError),
+    /// One of several bots cannot be started.
+    #[error("bot {bot}")]
+    Bot {
+        /// Which.
+        bot: String,
+        /// Why not.
+        source: Box<StartError>,
+    },
+    /// Two entries of `[[bots]]` are one bot.
+    #[error(
+        "[[bots]]: {first} and {second} are the same bot ({bot_id}): give each a token of its own, or one entry all shards"
+    )]
+    SameBot {
+        /// The first one's name.
+        first: String,
+        /// The second one's name.
+        second: String,
+        /// Whom their tokens belong to.
+        bot_id: u64,
+    },
     /// The configured range of shards does not exist.
     #[error("[discord] shard_range ends at {last}, but there are {count} shards: the last is {}", count - 1)]
     ShardRange {
@@ -97,10 +115,12 @@ pub enum StartError {
 #[non_exhaustive]
 pub enum EngineFailure {
     /// Discord refuses a shard for good.
-    #[error("{failure}")]
+    #[error("{}{failure}", of_bot(bot.as_deref()))]
     Shard {
         /// Which.
-        shard_id: u32,
+        shard: ShardKey,
+        /// The bot's name, when there are several.
+        bot: Option<String>,
         /// Why.
         failure: ShardFailure,
     },
@@ -118,6 +138,21 @@ pub enum EngineFailure {
     },
 }
 
+fn of_bot(bot: Option<&str>) -> String {
+    bot.map(|bot| format!("bot {bot}: ")).unwrap_or_default()
+}
+
+/// A bot of the engine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BotStatus {
+    /// Its user id.
+    pub bot_id: u64,
+    /// Its name in the configuration, else the one that Discord tells.
+    pub name: String,
+    /// Shards of it that this process runs.
+    pub expected_shards: usize,
+}
+
 /// The engine as it is now.
 #[derive(Clone, Debug)]
 pub struct EngineStatus {
@@ -125,6 +160,8 @@ pub struct EngineStatus {
     pub shards: Vec<ShardStatus>,
     /// Shards that there are.
     pub expected_shards: usize,
+    /// The bots, by id.
+    pub bots: Vec<BotStatus>,
 }
 
 /// A running engine. Dropping it without [`stop`](Self::stop) leaves it running until the actix
@@ -133,7 +170,7 @@ pub struct Engine {
     supervisor: Addr<Supervisor>,
     failure: watch::Receiver<Option<EngineFailure>>,
     stats: Arc<Stats>,
-    discovery: Discovery,
+    discoveries: Vec<Discovery>,
 }
 
 impl Engine {
@@ -149,51 +186,42 @@ impl Engine {
         if System::try_current().is_none() {
             return Err(StartError::NoSystem);
         }
-        let token = config.require_token()?.expose().to_owned();
+        config.require_token()?;
         gateway::ensure_crypto_provider();
         let client = connect(&target, "start").await?.client;
-        let api_url = config.discord.api_url.clone();
-        let asked = DiscoveryOptions { token: token.clone(), api_url, timeout: DISCOVERY_TIMEOUT };
-        let discovery = discover(&asked).await?;
-        let plan = shard_plan(config, &discovery)?;
+        let known = know_bots(config).await?;
+        let discoveries: Vec<_> = known.iter().map(|bot| bot.discovery.clone()).collect();
         for version in migrate::up(&client, MIGRATIONS).await? {
             tracing::info!(version, "schema step applied");
         }
-        let failed = StoreError::query(&client, "read what is applied");
-        let progress = load_progress(&client, discovery.bot_id).await.map_err(failed)?;
-        let mut shards = BTreeMap::new();
-        for shard_id in plan.range.clone() {
-            let shard = ShardKey { bot_id: discovery.bot_id, shard_id };
-            let failed = StoreError::query(&client, "read where a shard may resume");
-            let stored = load_shard(&client, shard).await.map_err(failed)?;
-            let of_shard: Vec<_> =
-                progress.iter().filter(|progress| progress.shard == shard).cloned().collect();
-            let (intents, partitions) = (config.discord.intents, config.writer.partitions);
-            let (start, mismatch) = start_of(stored, &of_shard, plan.count, intents, partitions);
-            if let Some(mismatch) = mismatch {
-                tracing::info!(shard = shard_id, "identifying instead of resuming: {mismatch}");
-            }
-            shards.insert(shard_id, start);
+        if continue_changes(&client).await? {
+            tracing::info!("the rows come from another cluster: the feed of changes goes on");
+        }
+        let mut bots = Vec::new();
+        for bot in known {
+            bots.push(start_bot(&client, bot, config.writer.partitions, &options).await?);
         }
         let (failure_sender, failure) = watch::channel(None);
         let stats = Arc::new(Stats::default());
-        let queue =
-            IdentifyQueue::spawn(identify_limit(config, &discovery, options.identify_pause));
         let boot = Boot {
-            settings: settings(config, &discovery, plan.count, token, target, options),
-            shards,
-            progress,
-            queue,
+            settings: settings(config, target, options),
+            bots,
             failure: failure_sender,
             stats: Arc::clone(&stats),
         };
-        Ok(Self { supervisor: Supervisor::start(boot), failure, stats, discovery })
+        Ok(Self { supervisor: Supervisor::start(boot), failure, stats, discoveries })
     }
 
-    /// What Discord said at the start.
+    /// What Discord said at the start, of the first bot.
     #[must_use]
     pub fn discovery(&self) -> &Discovery {
-        &self.discovery
+        &self.discoveries[0]
+    }
+
+    /// What Discord said at the start, of each bot in the order of the configuration.
+    #[must_use]
+    pub fn discoveries(&self) -> &[Discovery] {
+        &self.discoveries
     }
 
     /// Totals since the start.
@@ -258,53 +286,8 @@ impl EngineObserver {
     }
 }
 
-fn shard_plan(config: &Config, discovery: &Discovery) -> Result<ShardPlan, StartError> {
-    let (count, range) = (config.discord.shards, config.discord.shard_range.clone());
-    ShardPlan::new(count, range, discovery.recommended_shards).map_err(|range| {
-        let count = match count {
-            ShardCount::Auto => discovery.recommended_shards,
-            ShardCount::Fixed(count) => count,
-        };
-        StartError::ShardRange { last: *range.end(), count }
-    })
-}
-
-fn identify_limit(
-    config: &Config,
-    discovery: &Discovery,
-    pause: Option<Duration>,
-) -> IdentifyLimit {
-    IdentifyLimit {
-        max_concurrency: discovery.max_concurrency,
-        remaining: discovery.remaining,
-        reset_after: discovery.reset_after,
-        total: discovery.total,
-        reserve: config.discord.identify_reserve,
-        pause: pause.unwrap_or(IDENTIFY_PAUSE),
-    }
-}
-
-fn settings(
-    config: &Config,
-    discovery: &Discovery,
-    shard_count: u32,
-    token: String,
-    target: DatabaseTarget,
-    options: EngineOptions,
-) -> Settings {
-    let configured_url = &config.discord.gateway_url;
+fn settings(config: &Config, target: DatabaseTarget, options: EngineOptions) -> Settings {
     Settings {
-        bot_id: discovery.bot_id,
-        shard_count,
-        token,
-        gateway_url: if configured_url.is_empty() {
-            discovery.gateway_url.clone()
-        } else {
-            configured_url.clone()
-        },
-        intents: config.discord.intents,
-        large_threshold: config.discord.large_threshold,
-        complete_member_lists: config.discord.member_lists == MemberLists::Complete,
         backlog_bytes: DEFAULT_BACKLOG_BYTES,
         timing: options.timing,
         target: Arc::new(target),

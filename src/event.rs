@@ -129,6 +129,13 @@ pub fn apply(
     }
 }
 
+/// The name of a dispatch; `None` when `text` is no dispatch, such as a part of one.
+#[must_use]
+pub fn name_of(text: &str) -> Option<String> {
+    let envelope: Envelope<'_> = serde_json::from_str(text).ok()?;
+    envelope.t.map(Cow::into_owned)
+}
+
 enum Known {
     Yes,
     Signal,

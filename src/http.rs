@@ -14,8 +14,8 @@ use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, Promet
 use serde::Serialize;
 
 use crate::{
-    engine::{EngineObserver, EngineStatus},
-    gateway::report::ShardState,
+    engine::{BotStatus, EngineObserver, EngineStatus},
+    gateway::report::{ShardState, ShardStatus},
     metrics::{FLUSH_SECONDS, LAG_SECONDS, SECONDS_BUCKETS, describe},
 };
 
@@ -109,6 +109,17 @@ struct Health {
     guilds_expected: usize,
     guilds_seen: usize,
     outstanding_events: usize,
+    bots: Vec<BotHealth>,
+}
+
+/// The same of one bot.
+#[derive(Debug, Serialize)]
+struct BotHealth {
+    /// As text: browsers read numbers as floats.
+    bot_id: String,
+    name: String,
+    shards: usize,
+    active: usize,
 }
 
 impl Health {
@@ -122,6 +133,21 @@ impl Health {
             guilds_expected: shards.iter().map(|shard| shard.guilds_expected).sum(),
             guilds_seen: shards.iter().map(|shard| shard.guilds_seen).sum(),
             outstanding_events: shards.iter().map(|shard| shard.outstanding).sum(),
+            bots: status.bots.iter().map(|bot| BotHealth::of(bot, status)).collect(),
+        }
+    }
+}
+
+impl BotHealth {
+    fn of(bot: &BotStatus, status: &EngineStatus) -> Self {
+        let is_active = |shard: &&ShardStatus| {
+            shard.shard.bot_id == bot.bot_id && shard.state == ShardState::Active
+        };
+        Self {
+            bot_id: bot.bot_id.to_string(),
+            name: bot.name.clone(),
+            shards: bot.expected_shards,
+            active: status.shards.iter().filter(is_active).count(),
         }
     }
 }

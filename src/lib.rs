@@ -32,6 +32,10 @@
 //! - A **flush** ([`store`]) is one transaction: binary `COPY` into staging tables, then one merge per table
 //!   that leaves equal rows untouched. Every table is described by one constant ([`table`]), from which
 //!   its columns, encoding, merge and history follow.
+//! - Shards of several bots feed the same writers: a guild's partition is one, whichever bot tells of it, and what is
+//!   counted by shard is counted by bot and shard ([`id::ShardKey`]).
+//! - After a flush that wrote changes the writer rings a bell; one task says `NOTIFY` for all, outside of any
+//!   writer's transaction, and readers ([`client`]) follow `changes` by themselves.
 //! - The **engine** ([`engine`]) alone knows the topology. It starts the writers before the shards, rebuilds
 //!   what panics, and stops in the other order.
 //!
@@ -69,9 +73,9 @@
 //!
 //! Rules are plain synchronous types that get the time as an argument. Actors and IO are thin shells around
 //! them: actix is used by [`engine`], the actors and what they are sent; PostgreSQL is spoken to in [`store`],
-//! [`verify`], and [`discord_db`]'s journal and mirror alone. Imports go down only:
-//! `cli → engine → gateway → writer → {event, store} → table → {id, config}`; [`discord_db`] stands beside the
-//! engine and uses [`store`] alone. [`simulator`] uses none of it,
+//! [`verify`], [`client`], and [`discord_db`]'s journal and mirror alone. Imports go down only:
+//! `cli → engine → gateway → writer → {event, store} → table → {id, config}`; [`discord_db`] and [`client`] stand
+//! beside the engine and use [`store`] alone. [`simulator`] uses none of it,
 //! so that the two can disagree.
 //!
 //! # Reading order
@@ -79,7 +83,7 @@
 //! [`id`] and [`writer::message`] are the vocabulary; then [`table`] (what a row is), [`event`] (what an event
 //! means), [`writer`] (when rows are written), [`store`] (how), [`gateway`] (where they come from), [`engine`]
 //! (who starts whom). [`config`], [`database`], [`embedded`], [`http`] and [`metrics`] are what surrounds it;
-//! [`simulator`] and [`verify`] are how it is shown to be true.
+//! [`client`] is for whoever reads; [`simulator`] and [`verify`] are how it is shown to be true.
 //!
 //! A new column is a line in its table's constant and a migration; a new event is an arm in
 //! [`event::apply`]'s `match` and a function of its family's file; a new entity is one constant, one arm
@@ -116,6 +120,7 @@
 //! }
 //! ```
 
+pub mod client;
 pub mod config;
 pub mod database;
 pub mod discord_db;

@@ -3,7 +3,7 @@
 //! The library only emits; the binary installs a recorder. What the process itself wants to show
 //! (the demo's summary, `/healthz`) is kept in [`Stats`], which the same verbs feed.
 //!
-//! **Invariant:** labels are bounded (`table`, `partition`, `trigger`, `event`, `shard`, `state`,
+//! **Invariant:** labels are bounded (`bot`, `table`, `partition`, `trigger`, `event`, `shard`, `state`,
 //! `outcome`, `scope`): never a guild, user or channel.
 
 mod stats;
@@ -58,10 +58,10 @@ macro_rules! metrics_table {
 metrics_table! {
     EVENTS_RECEIVED = Counter "dsqlstate_gateway_events_total" ["event"] "Dispatches received, by event name; unknown names count as other.";
     BYTES_RECEIVED = Counter "dsqlstate_gateway_received_bytes_total" [] "Bytes of dispatches received, decompressed.";
-    SHARDS = Gauge "dsqlstate_gateway_shards" ["state"] "Shards by state.";
-    IDENTIFIES = Counter "dsqlstate_gateway_identifies_total" [] "Sessions begun with IDENTIFY.";
-    RESUMES = Counter "dsqlstate_gateway_resumes_total" [] "Sessions resumed.";
-    RECONNECTS = Counter "dsqlstate_gateway_reconnects_total" [] "Connections lost or closed and made again.";
+    SHARDS = Gauge "dsqlstate_gateway_shards" ["bot", "state"] "Shards by state.";
+    IDENTIFIES = Counter "dsqlstate_gateway_identifies_total" ["bot"] "Sessions begun with IDENTIFY.";
+    RESUMES = Counter "dsqlstate_gateway_resumes_total" ["bot"] "Sessions resumed.";
+    RECONNECTS = Counter "dsqlstate_gateway_reconnects_total" ["bot"] "Connections lost or closed and made again.";
     EVENTS_COMMITTED = Counter "dsqlstate_writer_events_committed_total" [] "Dispatches whose changes are durable.";
     EVENTS_SKIPPED = Counter "dsqlstate_writer_events_skipped_total" [] "Replayed dispatches that had been applied before.";
     EVENTS_REJECTED = Counter "dsqlstate_writer_events_rejected_total" [] "Dispatches kept, wholly or in part, in rejected_events.";
@@ -72,6 +72,7 @@ metrics_table! {
     PENDING_ROWS = Gauge "dsqlstate_writer_pending_rows" ["partition"] "Rows taken in and not yet committed.";
     ROWS_WRITTEN = Counter "dsqlstate_store_rows_written_total" ["table"] "Rows written; equal rows are not.";
     ACTOR_RESTARTS = Counter "dsqlstate_engine_actor_restarts_total" ["actor"] "Actors rebuilt after a panic.";
+    BELL_RINGS = Counter "dsqlstate_engine_bell_rings_total" [] "Notifications that woke the readers of changes.";
     REST_REQUESTS = Counter "dsqlstate_discord_db_rest_requests_total" ["outcome"] "Requests of DiscordDB to Discord, each attempt one, by outcome.";
     REST_LIMITED = Counter "dsqlstate_discord_db_rest_limited_total" ["scope"] "Answers 429 to DiscordDB, by whose limit it was.";
     RESIDENT_MEMORY = Gauge "dsqlstate_process_resident_memory_bytes" [] "Resident memory of the process.";
@@ -98,6 +99,14 @@ mod handles {
         value: &'static str,
     ) -> Counter {
         metrics::counter!(name, label => value)
+    }
+
+    pub(super) fn bot_counter(name: &'static str, bot_id: u64) -> Counter {
+        metrics::counter!(name, "bot" => bot_id.to_string())
+    }
+
+    pub(super) fn shards_gauge(bot_id: u64, state: &'static str) -> Gauge {
+        metrics::gauge!(super::SHARDS, "bot" => bot_id.to_string(), "state" => state)
     }
 
     pub(super) fn gauge(name: &'static str) -> Gauge {
@@ -203,11 +212,27 @@ pub struct EngineMetrics {
     restarts: [Counter; 2],
     resident_memory: Gauge,
     received_bytes: Counter,
+    events: BTreeMap<&'static str, Counter>,
+    bots: BTreeMap<u64, BotMetrics>,
+    shards: BTreeMap<(u64, &'static str), Gauge>,
+}
+
+/// What is counted for each bot.
+struct BotMetrics {
     identifies: Counter,
     resumes: Counter,
     reconnects: Counter,
-    events: BTreeMap<&'static str, Counter>,
-    shards: BTreeMap<&'static str, Gauge>,
+}
+
+impl BotMetrics {
+    fn of(bot_id: u64) -> Self {
+        use handles::bot_counter;
+        Self {
+            identifies: bot_counter(IDENTIFIES, bot_id),
+            resumes: bot_counter(RESUMES, bot_id),
+            reconnects: bot_counter(RECONNECTS, bot_id),
+        }
+    }
 }
 
 impl Default for EngineMetrics {
@@ -218,10 +243,8 @@ impl Default for EngineMetrics {
                 .map(|actor| labelled_counter(ACTOR_RESTARTS, "actor", actor)),
             resident_memory: gauge(RESIDENT_MEMORY),
             received_bytes: counter(BYTES_RECEIVED),
-            identifies: counter(IDENTIFIES),
-            resumes: counter(RESUMES),
-            reconnects: counter(RECONNECTS),
             events: BTreeMap::new(),
+            bots: BTreeMap::new(),
             shards: BTreeMap::new(),
         }
     }
@@ -241,19 +264,27 @@ impl EngineMetrics {
     /// Exports what the shards counted and which state they are in.
     pub fn sample_gateway(
         &mut self,
-        counters: &[&ShardCounters],
+        counters: &[(u64, &ShardCounters)],
         statuses: &[ShardStatus],
         stats: &Stats,
     ) {
-        let sum =
-            |count: fn(&ShardCounters) -> u64| counters.iter().map(|shard| count(shard)).sum();
-        self.received_bytes.absolute(sum(|shard| shard.received_bytes.get()));
-        self.identifies.absolute(sum(|shard| shard.identifies.get()));
-        self.resumes.absolute(sum(|shard| shard.resumes.get()));
-        self.reconnects.absolute(sum(|shard| shard.disconnects.get()));
-        stats.received(sum(ShardCounters::received_events));
+        let sum = |bot_id: Option<u64>, count: fn(&ShardCounters) -> u64| {
+            let of_bot =
+                counters.iter().filter(|(of, _)| bot_id.is_none_or(|bot_id| bot_id == *of));
+            of_bot.map(|(_, shard)| count(shard)).sum()
+        };
+        self.received_bytes.absolute(sum(None, |shard| shard.received_bytes.get()));
+        stats.received(sum(None, ShardCounters::received_events));
+        for &(bot_id, _) in counters {
+            self.bots.entry(bot_id).or_insert_with(|| BotMetrics::of(bot_id));
+        }
+        for (&bot_id, bot) in &self.bots {
+            bot.identifies.absolute(sum(Some(bot_id), |shard| shard.identifies.get()));
+            bot.resumes.absolute(sum(Some(bot_id), |shard| shard.resumes.get()));
+            bot.reconnects.absolute(sum(Some(bot_id), |shard| shard.disconnects.get()));
+        }
         let mut events = BTreeMap::new();
-        for (event, count) in counters.iter().flat_map(|shard| shard.dispatches()) {
+        for (event, count) in counters.iter().flat_map(|(_, shard)| shard.dispatches()) {
             *events.entry(event).or_insert(0) += count;
         }
         for (event, count) in events {
@@ -265,9 +296,9 @@ impl EngineMetrics {
             gauge.set(0.0);
         }
         for status in statuses {
-            let state = status.state.name();
-            let new = || handles::labelled_gauge(SHARDS, "state", state.to_owned());
-            self.shards.entry(state).or_insert_with(new).increment(1.0);
+            let (bot_id, state) = (status.shard.bot_id, status.state.name());
+            let new = || handles::shards_gauge(bot_id, state);
+            self.shards.entry((bot_id, state)).or_insert_with(new).increment(1.0);
         }
     }
 
@@ -276,6 +307,24 @@ impl EngineMetrics {
         if let Some(bytes) = resident_memory_bytes() {
             self.resident_memory.set(bytes as f64);
         }
+    }
+}
+
+/// What the bell of the readers of `changes` tells.
+pub struct BellMetrics {
+    rings: Counter,
+}
+
+impl Default for BellMetrics {
+    fn default() -> Self {
+        Self { rings: handles::counter(BELL_RINGS) }
+    }
+}
+
+impl BellMetrics {
+    /// Whoever listens was woken.
+    pub fn rang(&self) {
+        self.rings.increment(1);
     }
 }
 

@@ -3,6 +3,7 @@
 //! **Invariant:** no error from here shows a password or the contents of a row.
 
 mod cascade;
+pub mod change_feed;
 pub mod connection;
 mod error;
 pub mod failure;
@@ -10,6 +11,7 @@ mod flush;
 mod flush_set;
 pub mod migrate;
 mod monthly_partitions;
+pub mod rejected;
 pub mod sessions;
 mod target;
 #[cfg(test)]
@@ -19,7 +21,7 @@ mod tls;
 pub use self::{
     error::{PostgresError, StoreError},
     flush::{FlushReport, Flusher, table_names},
-    flush_set::{FlushSet, LaneRows, Progress},
+    flush_set::{FlushSet, LaneRows, Progress, Retried},
     monthly_partitions::ensure_message_partitions,
     target::DatabaseTarget,
 };

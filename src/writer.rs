@@ -9,10 +9,12 @@
 
 pub mod actor;
 pub mod batch;
+pub mod bell;
 pub mod lane;
 pub mod member_lists;
 pub mod message;
 pub mod partition;
+pub mod retry;
 mod write;
 
 pub use actor::{WriterActor, WriterOptions};

@@ -1,6 +1,7 @@
 //! The engine between a simulated Discord and a real PostgreSQL: whatever happens on either side,
 //! the tables end up as the simulator's truth has them.
 
+mod bots;
 mod child;
 mod faults;
 mod http;

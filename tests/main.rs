@@ -13,5 +13,7 @@ mod discord_db_service;
 mod docs;
 mod embed;
 mod engine;
+mod feed;
 mod questions;
+mod rejected;
 mod support;

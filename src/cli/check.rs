@@ -2,10 +2,10 @@
 
 #![allow(clippy::print_stdout)] // Results.
 
-use std::{path::Path, time::Duration};
+use std::{collections::BTreeMap, path::Path, time::Duration};
 
 use dsqlstate::{
-    config::{self, Config, PRIVILEGED_INTENTS, Secret},
+    config::{self, Config, DiscordConfig, PRIVILEGED_INTENTS},
     database::Database,
     error::OneLine,
     gateway::discovery::{Discovery, DiscoveryOptions, discover},
@@ -26,11 +26,7 @@ type Finding = Result<String, String>;
 pub(crate) fn run(config: &Config, path: Option<&Path>) -> Result<(), CliError> {
     let mut report = Report { failed: false };
     report.line("config", Ok(source(path)));
-    report.line("token", token(config));
-    report.line("intents", Ok(intents(config)));
-    if let Ok(token) = config.require_token() {
-        report.line("discord", block_on(discord(config, token))?);
-    }
+    check_bots(&mut report, config)?;
     match Database::join(&config.database, environment) {
         Err(error) => report.line("database", Err(OneLine(&error).to_string())),
         Ok(database) => {
@@ -39,6 +35,37 @@ pub(crate) fn run(config: &Config, path: Option<&Path>) -> Result<(), CliError> 
         }
     }
     if report.failed { Err(CliError::Reported) } else { Ok(()) }
+}
+
+/// Of several bots each line says which it is about.
+fn check_bots(report: &mut Report, config: &Config) -> Result<(), CliError> {
+    let bots = config.every_bot();
+    let mut known = BTreeMap::new();
+    for (place, bot) in bots.iter().enumerate() {
+        let called = match &*bot.name {
+            _ if bots.len() == 1 => String::new(),
+            "" => format!("bot {}: ", place + 1),
+            name => format!("{name}: "),
+        };
+        let say = |finding: Finding| match finding {
+            Ok(text) => Ok(called.clone() + &text),
+            Err(text) => Err(called.clone() + &text),
+        };
+        let token = config.token_of_bot(place);
+        report.line("token", say(token.map(|_| "set".into()).map_err(|e| e.to_string())));
+        report.line("intents", say(Ok(intents(&bot.discord))));
+        if bot.discord.token.is_empty() {
+            continue;
+        }
+        let found = block_on(discord(&bot.discord))?;
+        let earlier = found.as_ref().ok().and_then(|found| known.insert(found.bot_id, place));
+        let finding = match (found, earlier) {
+            (Ok(_), Some(earlier)) => Err(format!("the same bot as number {}", earlier + 1)),
+            (found, _) => found.map(|found| described(&found)),
+        };
+        report.line("discord", say(finding));
+    }
+    Ok(())
 }
 
 struct Report {
@@ -62,27 +89,25 @@ fn source(path: Option<&Path>) -> String {
     }
 }
 
-fn token(config: &Config) -> Finding {
-    config.require_token().map(|_| "set".into()).map_err(|error| error.to_string())
-}
-
-async fn discord(config: &Config, token: &Secret) -> Finding {
+async fn discord(config: &DiscordConfig) -> Result<Discovery, String> {
     let options = DiscoveryOptions {
-        token: token.expose().to_owned(),
-        api_url: config.discord.api_url.clone(),
+        token: config.token.expose().to_owned(),
+        api_url: config.api_url.clone(),
         timeout: DISCOVERY_TIMEOUT,
     };
-    let found = discover(&options).await.map_err(|error| OneLine(&error).to_string())?;
-    let Discovery { username, bot_id, recommended_shards, remaining, total, .. } = found;
-    Ok(format!(
-        "bot {username} ({bot_id}), {recommended_shards} shards recommended, {remaining} of {total} identifies left"
-    ))
+    discover(&options).await.map_err(|error| OneLine(&error).to_string())
 }
 
-fn intents(config: &Config) -> String {
-    let privileged: Vec<_> =
-        config::names_of(config.discord.intents & PRIVILEGED_INTENTS).collect();
-    let count = config::names_of(config.discord.intents).count();
+fn described(found: &Discovery) -> String {
+    let Discovery { username, bot_id, recommended_shards, remaining, total, .. } = found;
+    format!(
+        "bot {username} ({bot_id}), {recommended_shards} shards recommended, {remaining} of {total} identifies left"
+    )
+}
+
+fn intents(config: &DiscordConfig) -> String {
+    let privileged: Vec<_> = config::names_of(config.intents & PRIVILEGED_INTENTS).collect();
+    let count = config::names_of(config.intents).count();
     if privileged.is_empty() {
         return format!("{count}, none of them privileged");
     }

@@ -9,7 +9,7 @@ mod error;
 mod export;
 mod import;
 mod open;
-mod output;
+pub(super) mod output;
 mod rows;
 mod structure;
 mod write;

@@ -17,7 +17,7 @@ pub enum Place {
     /// A file that holds one value.
     File(PathBuf),
     /// An environment variable.
-    Environment(&'static str),
+    Environment(String),
 }
 
 impl fmt::Display for Place {
@@ -79,6 +79,22 @@ pub enum ConfigError {
         "no token: set the environment variable DISCORD_TOKEN, or [discord] token_file or token"
     )]
     NoToken,
+    /// A bot of several has none.
+    #[error("{bot}: no token: set {}", wanted_token(variable))]
+    NoBotToken {
+        /// Which.
+        bot: String,
+        /// The environment variable that was to hold it; empty when none was named.
+        variable: String,
+    },
+}
+
+fn wanted_token(variable: &str) -> String {
+    if variable.is_empty() {
+        "its token_env, token_file or token".to_owned()
+    } else {
+        format!("the environment variable {variable}, which its token_env names")
+    }
 }
 
 fn did_you_mean(suggestion: Option<&str>) -> String {

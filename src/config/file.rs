@@ -7,9 +7,9 @@ use std::{ops::Range, path::Path};
 use toml::de::{DeTable, Error as TomlError};
 
 use super::{
-    Config,
+    Config, bots,
     error::{ConfigError, Place},
-    rule::{KEYS, Key, integer},
+    rule::{BOTS, KEYS, Key, all_keys, integer},
 };
 
 /// Parses `text`; `file` is only named in errors.
@@ -17,7 +17,17 @@ pub(super) fn parse(text: &str, file: &Path) -> Result<Config, ConfigError> {
     let source = Source { text, file };
     let document = DeTable::parse(text).map_err(|error| source.syntax(&error))?;
     source.check(document.get_ref())?;
-    toml::from_str(text).map_err(|error| source.syntax(&error))
+    let failed = |error| source.syntax(&error);
+    let mut sections: toml::Table = toml::from_str(text).map_err(failed)?;
+    let entries = sections.remove(BOTS);
+    let discord = sections.get("discord").cloned();
+    // From the text where that is possible: only then errors know their line.
+    let mut config: Config = match entries {
+        None => toml::from_str(text).map_err(failed)?,
+        Some(_) => sections.try_into().map_err(failed)?,
+    };
+    config.bots = bots::resolve(discord.as_ref(), entries).map_err(failed)?;
+    Ok(config)
 }
 
 struct Source<'a> {
@@ -39,8 +49,14 @@ impl Source<'_> {
 
     fn check(&self, document: &DeTable<'_>) -> Result<(), ConfigError> {
         for (name, value) in document {
-            if !KEYS.iter().any(|key| key.section() == name.get_ref().as_ref()) {
+            if !all_keys().any(|key| key.section() == name.get_ref().as_ref()) {
                 return Err(self.unknown("", name.get_ref(), &name.span()));
+            }
+            if name.get_ref() == BOTS {
+                for entry in self.entries(document)? {
+                    self.check_section(BOTS, entry)?;
+                }
+                continue;
             }
             let Some(section) = value.get_ref().as_table() else {
                 return Err(ConfigError::Syntax {
@@ -50,13 +66,33 @@ impl Source<'_> {
             };
             self.check_section(name.get_ref(), section)?;
         }
-        self.check_range_within_shards(document)
+        let discord = document.get("discord").and_then(|discord| discord.get_ref().as_table());
+        self.check_range_within_shards("discord.shard_range", discord, None)?;
+        for entry in self.entries(document)? {
+            self.check_range_within_shards("bots.shard_range", Some(entry), discord)?;
+        }
+        Ok(())
+    }
+
+    /// The tables of `[[bots]]`.
+    fn entries<'d, 'i>(
+        &self,
+        document: &'d DeTable<'i>,
+    ) -> Result<Vec<&'d DeTable<'i>>, ConfigError> {
+        let Some((name, value)) = document.get_key_value(BOTS) else { return Ok(Vec::new()) };
+        let entries = value.get_ref().as_array();
+        let entries: Option<Vec<_>> = entries
+            .map(|entries| entries.iter().map(|entry| entry.get_ref().as_table()).collect())
+            .unwrap_or_default();
+        entries.filter(|entries| !entries.is_empty()).ok_or_else(|| ConfigError::Syntax {
+            place: self.place(&name.span()),
+            message: "each bot is an entry: write [[bots]]".to_owned(),
+        })
     }
 
     fn check_section(&self, section: &str, values: &DeTable<'_>) -> Result<(), ConfigError> {
         for (name, value) in values {
-            let key = KEYS
-                .iter()
+            let key = all_keys()
                 .find(|key| key.section() == section && key.name() == name.get_ref().as_ref())
                 .ok_or_else(|| self.unknown(section, name.get_ref(), &name.span()))?;
             if let Some((found, span)) = key.refusal(value) {
@@ -66,15 +102,21 @@ impl Source<'_> {
         Ok(())
     }
 
-    fn check_range_within_shards(&self, document: &DeTable<'_>) -> Result<(), ConfigError> {
-        let get = |name: &str| document.get("discord")?.get_ref().get(name);
+    /// Looks at the section, and for what it leaves out at `defaults`.
+    fn check_range_within_shards(
+        &self,
+        path: &str,
+        section: Option<&DeTable<'_>>,
+        defaults: Option<&DeTable<'_>>,
+    ) -> Result<(), ConfigError> {
+        let get = |name: &str| section?.get(name).or_else(|| defaults?.get(name));
         let (Some(range), Some(shards)) = (get("shard_range"), get("shards")) else {
             return Ok(());
         };
         let last = range.get_ref().get(1).and_then(|last| integer(last.get_ref()));
         match (last, integer(shards.get_ref())) {
             (Some(last), Some(shards)) if last >= shards => {
-                let key = Key::named("discord.shard_range");
+                let key = Key::named(path);
                 let found = format!("the last shard {last} with shards = {shards}");
                 Err(self.refused(key, &range.span(), found))
             }
@@ -93,9 +135,9 @@ impl Source<'_> {
 
     fn unknown(&self, section: &str, name: &str, span: &Range<usize>) -> ConfigError {
         let mut known: Vec<_> = if section.is_empty() {
-            KEYS.iter().map(Key::section).collect()
+            all_keys().map(Key::section).collect()
         } else {
-            KEYS.iter().filter(|key| key.section() == section).map(Key::name).collect()
+            all_keys().filter(|key| key.section() == section).map(Key::name).collect()
         };
         known.dedup();
         let key = if section.is_empty() { name.into() } else { format!("{section}.{name}") };
@@ -157,8 +199,9 @@ mod tests {
         let message = refusal("flush_rows = 1\n");
         assert!(message.contains("did you mean \"writer.flush_rows\"?"), "{message}");
         assert!(
-            message
-                .contains("known here: discord, database, writer, history, discord_db, http, log"),
+            message.contains(
+                "known here: discord, database, writer, history, discord_db, http, log, bots"
+            ),
             "{message}"
         );
     }

@@ -91,12 +91,34 @@ pub const KEYS: &[Key] = &[
     key("log.level", Rule::LogFilter),
 ];
 
+/// Every key of an entry of `[[bots]]`: those of `[discord]`, and what tells bots apart.
+pub const BOT_KEYS: &[Key] = &[
+    key("bots.name", Rule::Text),
+    secret("bots.token", Rule::Token),
+    key("bots.token_file", Rule::Text),
+    key("bots.token_env", Rule::Text),
+    key("bots.gateway_url", Rule::Url(&["ws", "wss"])),
+    key("bots.api_url", Rule::Url(&["http", "https"])),
+    key("bots.intents", Rule::Intents),
+    key("bots.shards", Rule::Shards),
+    key("bots.shard_range", Rule::ShardRange),
+    key("bots.large_threshold", Rule::Integer(50, 250)),
+    key("bots.member_lists", Rule::OneOf(&["complete", "as_sent"])),
+    key("bots.identify_reserve", Rule::Integer(0, 1_000_000)),
+];
+
+/// The section whose entries are bots.
+pub(super) const BOTS: &str = "bots";
+
+/// The keys of both lists.
+pub(super) fn all_keys() -> impl Iterator<Item = &'static Key> {
+    KEYS.iter().chain(BOT_KEYS)
+}
+
 impl Key {
-    /// The key with this path, which must be in [`KEYS`].
+    /// The key with this path, which must be in [`KEYS`] or [`BOT_KEYS`].
     pub(super) fn named(path: &str) -> &'static Self {
-        KEYS.iter()
-            .find(|key| key.path == path)
-            .expect("the path is written as in the list of keys")
+        all_keys().find(|key| key.path == path).expect("the path is written as in the list of keys")
     }
 
     /// The part before the dot.

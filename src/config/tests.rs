@@ -132,3 +132,122 @@ fn no_address_means_no_listener() {
     let config = Config::parse("[http]\nlisten = \"\"", Path::new("f")).expect("valid");
     assert_eq!(config.http.address(), None);
 }
+
+const TWO_BOTS: &str = r#"
+[discord]
+token = "of.discord"
+shards = 4
+intents = ["guilds"]
+
+[[bots]]
+name = "first"
+shard_range = [0, 1]
+
+[[bots]]
+token_env = "SECOND_TOKEN"
+token = "in.file"
+shards = 2
+intents = ["guilds", "guild_members"]
+api_url = "http://127.0.0.1:7000/"
+"#;
+
+#[test]
+fn a_bot_has_what_it_names_and_the_rest_from_discord() {
+    let file = file(TWO_BOTS);
+    let config =
+        Config::load(Some(file.path()), env("SECOND_TOKEN", "Bot from.env")).expect("valid");
+    let [first, second] = &config.bots[..] else { panic!("{:?}", config.bots) };
+    assert_eq!((&*first.name, first.discord.token.expose()), ("first", "of.discord"));
+    assert_eq!(
+        (first.discord.shards, &first.discord.shard_range),
+        (ShardCount::Fixed(4), &Some(0..=1))
+    );
+    assert_eq!(
+        (second.discord.token.expose(), second.discord.shards),
+        ("from.env", ShardCount::Fixed(2))
+    );
+    assert_eq!(second.discord.intents, Intents::GUILDS | Intents::GUILD_MEMBERS);
+    assert_eq!(second.discord.api_url, "http://127.0.0.1:7000");
+    assert_eq!(config.every_bot().len(), 2);
+    assert_eq!(config.first_bot(), &first.discord);
+
+    let config = Config::load(Some(file.path()), no_env).expect("valid");
+    assert_eq!(config.bots[1].discord.token.expose(), "in.file");
+    let config = Config::load(Some(file.path()), env("DISCORD_TOKEN", "of.env")).expect("valid");
+    let tokens: Vec<_> = config.bots.iter().map(|bot| bot.discord.token.expose()).collect();
+    assert_eq!(tokens, ["of.env", "in.file"], "it is for who names none");
+}
+
+#[test]
+fn without_entries_discord_is_the_only_bot() {
+    let config = Config::parse("[discord]\ntoken = \"a\"", Path::new("f")).expect("valid");
+    let [only] = &config.every_bot()[..] else { panic!("{config:?}") };
+    assert_eq!(only.discord, config.discord);
+    assert_eq!(config.first_bot(), &config.discord);
+}
+
+#[test]
+fn a_bot_without_a_token_is_named() {
+    let text = "[discord]\ntoken = \"a\"\n[[bots]]\n[[bots]]\ntoken_env = \"OTHER\"\n";
+    let config = Config::parse(text, Path::new("f")).expect("valid");
+    let error = config.require_token().expect_err("the second has none").to_string();
+    assert!(
+        error.starts_with("entry 2 of [[bots]]: no token: set the environment variable OTHER"),
+        "{error}"
+    );
+    let text = "[[bots]]\nname = \"x\"\n";
+    let config = Config::parse(text, Path::new("f")).expect("valid");
+    let error = config.require_token().expect_err("there is none").to_string();
+    assert!(error.starts_with("\"x\" in [[bots]]: no token: set its token_env"), "{error}");
+}
+
+#[test]
+fn every_key_of_discord_is_one_of_bots_too() {
+    for key in KEYS.iter().filter(|key| key.section() == "discord") {
+        let of_bots = BOT_KEYS.iter().find(|of_bots| of_bots.name() == key.name());
+        let of_bots = of_bots.unwrap_or_else(|| panic!("{} is missing", key.path));
+        assert_eq!(format!("{:?}", of_bots.rule), format!("{:?}", key.rule));
+        assert_eq!(of_bots.secret, key.secret);
+    }
+}
+
+#[test]
+fn the_documented_bots_are_what_they_say() {
+    let (_, example) = DOCUMENTED.split_once("# [[bots]]\n").expect("an example in comments");
+    let lines = example.lines().take_while(|line| line.starts_with('#'));
+    let example: String =
+        lines.map(|line| line.trim_start_matches(['#', ' ']).to_owned() + "\n").collect();
+    let text = format!("{DOCUMENTED}\n[[bots]]\n{example}");
+    let config = Config::parse(&text, Path::new("config/dsqlstate.toml")).expect("valid");
+    assert_eq!(config.bots.len(), 2);
+    assert!(config.bots.iter().all(|bot| !bot.name.is_empty()));
+}
+
+#[test]
+fn what_is_wrong_with_a_bot_names_file_line_and_key() {
+    let cases = [
+        (
+            "[[bots]]\nname = \"a\"\n[[bots]]\nshard = 3",
+            "d.toml:4: bots.shard: unknown key, did you mean \"shards\"?, known here: name, token, token_file, token_env, ",
+        ),
+        (
+            "[[bots]]\nshards = 0",
+            "d.toml:2: bots.shards: found the integer 0, allowed: \"auto\" or an integer from 1 to 1000000",
+        ),
+        (
+            "[[bots]]\ntoken = \"hunter2 hunter2\"",
+            "d.toml:2: bots.token: found a string that is not shown, allowed: ",
+        ),
+        (
+            "[discord]\nshards = 2\n[[bots]]\nshard_range = [0, 2]",
+            "d.toml:4: bots.shard_range: found the last shard 2 with shards = 2, allowed: ",
+        ),
+        ("[bots]\nname = \"a\"", "d.toml:1: each bot is an entry: write [[bots]]"),
+        ("bots = [1]", "d.toml:1: each bot is an entry: write [[bots]]"),
+        ("bots = []", "d.toml:1: each bot is an entry: write [[bots]]"),
+    ];
+    for (text, expected) in cases {
+        let error = Config::parse(text, Path::new("d.toml")).expect_err("refused").to_string();
+        assert!(error.starts_with(expected), "{error}");
+    }
+}

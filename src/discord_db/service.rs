@@ -51,8 +51,8 @@ impl ServiceOptions {
         config: &Config,
         target: &DatabaseTarget,
     ) -> Result<Vec<Self>, DiscordDbError> {
-        let token = config.discord.token.clone();
-        let api_url = config.discord.api_url.clone();
+        let token = config.first_bot().token.clone();
+        let api_url = config.first_bot().api_url.clone();
         let rest =
             Rest::new(RestOptions { api_url, token: token.clone(), ..RestOptions::default() })?;
         let target = Arc::new(target.clone());

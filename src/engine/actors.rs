@@ -14,6 +14,8 @@ use tokio::sync::Semaphore;
 
 use super::{
     EngineFailure,
+    bell::BellRinger,
+    bots::BotPlace,
     plan::ShardStart,
     supervisor::{Supervisor, WriterPlace},
 };
@@ -43,6 +45,7 @@ impl Supervisor {
         place: usize,
         arbiter: &Arbiter,
         progress: &[StoredProgress],
+        shards: usize,
         ctx: &Context<Self>,
     ) -> (Addr<WriterActor>, Arc<Semaphore>) {
         let settings = &self.settings;
@@ -57,9 +60,10 @@ impl Supervisor {
             target: Arc::clone(&settings.target),
             tracking: Arc::clone(&settings.tracking),
             flush_interval: settings.limits.interval,
-            mailbox: self.settings.shard_count as usize + 16,
+            mailbox: shards + 16,
             failures: ctx.address().recipient(),
             subscriber: settings.subscriber.clone(),
+            bell: self.ringer.as_ref().map(BellRinger::bell).unwrap_or_default(),
             metrics: WriterMetrics::new(place, Arc::clone(&self.stats)),
         };
         let (partitions, limits) = (settings.partitions, settings.limits);
@@ -92,26 +96,30 @@ impl Supervisor {
         if let Some(point) = &start.resume {
             self.checkpoints.saved(point.clone());
         }
-        let settings = &self.settings;
+        let bot = self.bots.get(&shard.bot_id).expect("shards are those of the bots");
+        let BotPlace { settings: bot, queue } = bot;
         let options = ShardOptions {
             shard,
-            shard_count: settings.shard_count,
-            token: settings.token.clone(),
-            gateway_url: settings.gateway_url.clone(),
-            intents: settings.intents,
-            large_threshold: settings.large_threshold,
-            complete_member_lists: settings.complete_member_lists,
-            backlog_bytes: settings.backlog_bytes,
+            shard_count: bot.shard_count,
+            token: bot.token.clone(),
+            gateway_url: bot.gateway_url.clone(),
+            intents: bot.intents,
+            large_threshold: bot.large_threshold,
+            complete_member_lists: bot.complete_member_lists,
+            backlog_bytes: self.settings.backlog_bytes,
             resume: start.resume,
             last_generation: start.last_generation,
             unsynced: start.unsynced,
             partitions: self.handles(),
-            queue: self.queue.clone(),
+            queue: queue.clone(),
             reports: ctx.address().recipient(),
             counters: Arc::clone(counters),
-            timing: settings.timing,
+            timing: self.settings.timing,
         };
-        let arbiter = &self.shard_arbiters[shard.shard_id as usize % self.shard_arbiters.len()];
+        // The first shards of several bots are not to share a thread while others idle.
+        let spread = (shard.bot_id >> 22).wrapping_add(u64::from(shard.shard_id));
+        let threads = self.shard_arbiters.len() as u64;
+        let arbiter = &self.shard_arbiters[(spread % threads) as usize];
         ShardActor::start_in_arbiter(&arbiter.handle(), move |_| ShardActor::new(options))
     }
 
@@ -125,11 +133,13 @@ impl Supervisor {
             });
         }
         writer.rebuilding = true;
-        let (target, bot_id) = (Arc::clone(&self.settings.target), self.settings.bot_id);
-        let load = async move { load_until_answered(&target, bot_id).await };
+        let target = Arc::clone(&self.settings.target);
+        let bot_ids: Vec<u64> = self.bots.keys().copied().collect();
+        let load = async move { load_until_answered(&target, &bot_ids).await };
         ctx.spawn(load.into_actor(self).map(move |progress, this, ctx| {
             let arbiter = Arbiter::new();
-            let (actor, credits) = this.start_writer(place, &arbiter, &progress, ctx);
+            let shards = this.shards.len();
+            let (actor, credits) = this.start_writer(place, &arbiter, &progress, shards, ctx);
             let writer = &mut this.writers[place];
             // The old thread has nothing left to run.
             std::mem::replace(&mut writer.arbiter, arbiter).stop();
@@ -145,6 +155,7 @@ impl Supervisor {
 
     pub(super) fn rebuild_shard(&mut self, shard: ShardKey, ctx: &mut Context<Self>) {
         tracing::error!(
+            bot = shard.bot_id,
             shard = shard.shard_id,
             "a shard panicked: rebuilding it from its checkpoint"
         );
@@ -161,6 +172,7 @@ impl Supervisor {
             load_unsynced(&target, shard).await.unwrap_or_else(|error| {
                 let error = OneLine(&error).to_string();
                 tracing::warn!(
+                    bot = shard.bot_id,
                     shard = shard.shard_id,
                     error,
                     "cannot read which member lists are incomplete: they are asked for at the next start"
@@ -191,13 +203,16 @@ async fn load_unsynced(target: &DatabaseTarget, shard: ShardKey) -> Result<Vec<u
 }
 
 /// Reads what the partitions have applied, for as long as it takes.
-async fn load_until_answered(target: &DatabaseTarget, bot_id: u64) -> Vec<StoredProgress> {
+async fn load_until_answered(target: &DatabaseTarget, bot_ids: &[u64]) -> Vec<StoredProgress> {
     loop {
         let loaded = async {
             let client = connect(target, "recovery").await?.client;
-            load_progress(&client, bot_id)
-                .await
-                .map_err(StoreError::query(&client, "read what is applied"))
+            let mut progress = Vec::new();
+            for &bot_id in bot_ids {
+                let failed = StoreError::query(&client, "read what is applied");
+                progress.extend(load_progress(&client, bot_id).await.map_err(failed)?);
+            }
+            Ok::<_, StoreError>(progress)
         };
         match loaded.await {
             Ok(progress) => return progress,

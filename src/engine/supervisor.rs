@@ -17,23 +17,23 @@ use futures_util::future::join_all;
 use tokio::sync::{Semaphore, watch};
 
 use super::{
-    EngineFailure, EngineStatus,
+    BotStatus, EngineFailure, EngineStatus,
+    bell::BellRinger,
+    bots::{BotPlace, BotStart},
     checkpoints::{CheckpointStore, Checkpoints},
-    plan::ShardStart,
     restarts::Restarts,
 };
 use crate::{
     error::OneLine,
     gateway::{
         counters::ShardCounters,
-        identify_queue::IdentifyQueue,
         options::Timing,
         report::{ShardEvent, ShardReport, ShardStatus},
         shard_actor::{QueryStatus, ShardActor, StopShard},
     },
     id::{ResumePoint, ShardKey},
     metrics::{EngineMetrics, Stats},
-    store::{DatabaseTarget, sessions::StoredProgress},
+    store::DatabaseTarget,
     table::Tracking,
     writer::{
         WriterActor,
@@ -51,22 +51,14 @@ const MAILBOX: usize = 8192;
 /// What the supervisor needs.
 pub(super) struct Boot {
     pub(super) settings: Settings,
-    pub(super) shards: BTreeMap<u32, ShardStart>,
-    pub(super) progress: Vec<StoredProgress>,
-    pub(super) queue: IdentifyQueue,
+    /// At least one.
+    pub(super) bots: Vec<BotStart>,
     pub(super) failure: watch::Sender<Option<EngineFailure>>,
     pub(super) stats: Arc<Stats>,
 }
 
 /// What does not change while the engine runs.
 pub(super) struct Settings {
-    pub(super) bot_id: u64,
-    pub(super) shard_count: u32,
-    pub(super) token: String,
-    pub(super) gateway_url: String,
-    pub(super) intents: twilight_model::gateway::Intents,
-    pub(super) large_threshold: u64,
-    pub(super) complete_member_lists: bool,
     pub(super) backlog_bytes: usize,
     pub(super) timing: Timing,
     pub(super) target: Arc<DatabaseTarget>,
@@ -81,6 +73,9 @@ pub(super) struct Settings {
 /// See the module.
 pub(super) struct Supervisor {
     pub(super) settings: Settings,
+    pub(super) bots: BTreeMap<u64, BotPlace>,
+    /// Away once the supervisor stops.
+    pub(super) ringer: Option<BellRinger>,
     pub(super) writers: Vec<WriterPlace>,
     pub(super) shards: BTreeMap<ShardKey, ShardPlace>,
     pub(super) shard_arbiters: Vec<Arbiter>,
@@ -89,7 +84,6 @@ pub(super) struct Supervisor {
     pub(super) checkpoint_store: Option<CheckpointStore>,
     /// A session began during the save under way: the next save follows at once.
     pub(super) save_again: bool,
-    pub(super) queue: IdentifyQueue,
     pub(super) failure: watch::Sender<Option<EngineFailure>>,
     pub(super) statuses: Vec<ShardStatus>,
     pub(super) stopping: bool,
@@ -118,19 +112,30 @@ impl Supervisor {
     pub(super) fn start(boot: Boot) -> Addr<Self> {
         Self::create(|ctx| {
             ctx.set_mailbox_capacity(MAILBOX);
-            let Boot { settings, shards, progress, queue, failure, stats } = boot;
+            let Boot { settings, mut bots, failure, stats } = boot;
+            let take_shards = |bot: &mut BotStart| {
+                let bot_id = bot.bot_id;
+                let shards = std::mem::take(&mut bot.shards).into_iter();
+                shards.map(move |(shard_id, start)| (ShardKey { bot_id, shard_id }, start))
+            };
+            let shards: Vec<_> = bots.iter_mut().flat_map(take_shards).collect();
+            let progress: Vec<_> =
+                bots.iter_mut().flat_map(|bot| std::mem::take(&mut bot.progress)).collect();
+            let bots = bots.into_iter().map(|bot| (bot.bot_id, bot.place())).collect();
             let checkpoint_store =
                 Some(CheckpointStore::new(Arc::clone(&settings.target), settings.partitions));
             let threads = settings.shard_threads.clamp(1, shards.len().max(1));
+            let ringer = Some(BellRinger::start(Arc::clone(&settings.target)));
             let mut this = Self {
                 settings,
+                bots,
+                ringer,
                 writers: Vec::new(),
                 shards: BTreeMap::new(),
                 shard_arbiters: (0..threads).map(|_| Arbiter::new()).collect(),
                 checkpoints: Checkpoints::default(),
                 checkpoint_store,
                 save_again: false,
-                queue,
                 failure,
                 statuses: Vec::new(),
                 stopping: false,
@@ -139,7 +144,8 @@ impl Supervisor {
             };
             for place in 0..this.settings.partitions {
                 let arbiter = Arbiter::new();
-                let (actor, credits) = this.start_writer(place, &arbiter, &progress, ctx);
+                let (actor, credits) =
+                    this.start_writer(place, &arbiter, &progress, shards.len(), ctx);
                 let restarts = Restarts::default();
                 this.writers.push(WriterPlace {
                     arbiter,
@@ -149,8 +155,7 @@ impl Supervisor {
                     rebuilding: false,
                 });
             }
-            for (shard_id, start) in shards {
-                let shard = ShardKey { bot_id: this.settings.bot_id, shard_id };
+            for (shard, start) in shards {
                 let (counters, last_generation) = (Arc::default(), start.last_generation);
                 let actor = this.start_shard(shard, start, &counters, ctx);
                 let restarts = Restarts::default();
@@ -176,7 +181,11 @@ impl Supervisor {
     fn tick(&mut self, ctx: &mut Context<Self>) {
         self.save_checkpoints(ctx);
         self.metrics.sample_memory();
-        let counters: Vec<_> = self.shards.values().map(|place| place.counters.as_ref()).collect();
+        let counters: Vec<_> = self
+            .shards
+            .iter()
+            .map(|(shard, place)| (shard.bot_id, place.counters.as_ref()))
+            .collect();
         self.metrics.sample_gateway(&counters, &self.statuses, &self.stats);
         if self.stopping {
             return;
@@ -264,7 +273,9 @@ impl Handler<ShardReport> for Supervisor {
                 }
             }
             ShardEvent::Failed(failure) => {
-                self.fail(EngineFailure::Shard { shard_id: report.shard.shard_id, failure });
+                let bot = self.bots.get(&report.shard.bot_id).filter(|_| self.bots.len() > 1);
+                let bot = bot.map(|bot| format!("{} ({})", bot.settings.name, report.shard.bot_id));
+                self.fail(EngineFailure::Shard { shard: report.shard, bot, failure });
             }
         }
     }
@@ -300,8 +311,15 @@ impl Handler<StopEngine> for Supervisor {
                 points.into_iter().filter_map(|point| point.ok().flatten()).collect();
             let (target, partitions) =
                 (Arc::clone(&this.settings.target), this.settings.partitions);
+            let ringer = this.ringer.take();
             let save = async move {
-                let saved = CheckpointStore::new(target, partitions).save(&points).await;
+                let last_ring = async {
+                    if let Some(ringer) = ringer {
+                        ringer.stop().await;
+                    }
+                };
+                let mut store = CheckpointStore::new(target, partitions);
+                let (saved, ()) = tokio::join!(store.save(&points), last_ring);
                 if saved { points.len() } else { 0 }
             };
             save.into_actor(this)
@@ -332,7 +350,13 @@ impl Handler<QueryEngine> for Supervisor {
             let shards: Vec<_> =
                 statuses.into_iter().filter_map(|status| status.ok().flatten()).collect();
             let expected_shards = this.shards.len();
-            fut::ready(EngineStatus { shards, expected_shards })
+            let bots = this.bots.iter().map(|(&bot_id, bot)| BotStatus {
+                bot_id,
+                name: bot.settings.name.clone(),
+                expected_shards: this.shards.keys().filter(|s| s.bot_id == bot_id).count(),
+            });
+            let bots = bots.collect();
+            fut::ready(EngineStatus { shards, expected_shards, bots })
         }))
     }
 }

@@ -255,7 +255,12 @@ impl Pump {
 
     fn on_delivered(&mut self, step: Step) {
         if let Some(partition) = self.delivery.proceed(step, &mut self.intake.outbox) {
-            warn!(shard = self.key.shard_id, partition, "the partition's writer is gone");
+            warn!(
+                bot = self.key.bot_id,
+                shard = self.key.shard_id,
+                partition,
+                "the partition's writer is gone"
+            );
         }
     }
 
@@ -284,7 +289,13 @@ impl Pump {
         self.intake.members.connection_lost(now());
         self.counters.rewinds.increment();
         let sequence = self.intake.received_sequence();
-        info!(shard = self.key.shard_id, partition, sequence, "writer replaced, rewinding");
+        info!(
+            bot = self.key.bot_id,
+            shard = self.key.shard_id,
+            partition,
+            sequence,
+            "writer replaced, rewinding"
+        );
         self.why = Cow::Borrowed("a writer was replaced before READY was committed");
         self.connect(Wait::For(Duration::ZERO))
     }
@@ -327,7 +338,7 @@ impl Pump {
         let point = self.intake.checkpoint.resume_point();
         let outstanding = self.intake.checkpoint.outstanding();
         let sequence = point.map(|point| point.sequence);
-        info!(shard = self.key.shard_id, sequence, outstanding, "stopped");
+        info!(bot = self.key.bot_id, shard = self.key.shard_id, sequence, outstanding, "stopped");
         for reply in stop.replies {
             // Whoever asked may have gone.
             let _ = reply.send(point.cloned());

@@ -168,7 +168,11 @@ impl Reporter {
 
     pub(super) fn event(&self, event: ShardEvent) {
         if !self.send(event) {
-            warn!(shard = self.shard.shard_id, "nobody takes this shard's reports");
+            warn!(
+                bot = self.shard.bot_id,
+                shard = self.shard.shard_id,
+                "nobody takes this shard's reports"
+            );
         }
     }
 

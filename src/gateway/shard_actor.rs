@@ -88,7 +88,11 @@ impl ShardActor {
         let task = actix::spawn(pump.run());
         ctx.spawn(task.into_actor(self).map(|ended, shard, ctx| {
             if ended.is_err() {
-                error!(shard = shard.key.shard_id, "the shard's task panicked");
+                error!(
+                    bot = shard.key.bot_id,
+                    shard = shard.key.shard_id,
+                    "the shard's task panicked"
+                );
             }
             ctx.stop();
         }));

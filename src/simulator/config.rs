@@ -21,6 +21,11 @@ pub struct SimulatorConfig {
     pub shards: u32,
     /// The same seed gives the same world and the same events.
     pub seed: u64,
+    /// Which of the world's bots the simulator serves, below [`SimulatorConfig::bots`]. Simulators that
+    /// differ in nothing else begin with the same guilds, seen by another bot.
+    pub bot: u32,
+    /// How many bots are in every guild.
+    pub bots: u32,
     /// Live events per second of the whole simulator; 0 for none until asked.
     pub events_per_second: f64,
     /// Identifies per [`SimulatorConfig::identify_window`] that `GET /gateway/bot` tells.
@@ -64,6 +69,8 @@ impl Default for SimulatorConfig {
             guilds: 10,
             shards: 1,
             seed: 1,
+            bot: 0,
+            bots: 1,
             events_per_second: 0.0,
             max_concurrency: 1,
             identify_window: Duration::from_secs(5),

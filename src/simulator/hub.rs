@@ -78,7 +78,7 @@ impl Hub {
     ) -> Self {
         let guilds = if recording.is_some() { 0 } else { config.guilds };
         let start = if config.real_clock { system_time() } else { WORLD_START };
-        let mut world = World::new(config.seed, guilds, start);
+        let mut world = World::with_bots(config.seed, guilds, start, (config.bot, config.bots));
         for _ in 0..config.empty_guilds {
             world.found_empty_guild();
         }

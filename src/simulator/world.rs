@@ -32,7 +32,10 @@ const LARGEST_GUILD: f64 = 60_000.0;
 /// What is fixed before any guild is made.
 pub(super) struct Plan {
     pub(super) seed: u64,
+    /// The bot that is served.
     pub(super) bot_id: u64,
+    /// Every bot; all of them are in every guild.
+    pub(super) bot_ids: Vec<u64>,
     pub(super) start: Time,
     pub(super) guild_ids: Vec<u64>,
     pub(super) sizes: Vec<u32>,
@@ -41,7 +44,7 @@ pub(super) struct Plan {
 }
 
 impl Plan {
-    fn new(seed: u64, guild_count: u32, start: Time) -> Self {
+    fn new(seed: u64, guild_count: u32, start: Time, (bot, bots): (u32, u32)) -> Self {
         let count = guild_count as usize;
         let mut rng = people::rng_of(seed, 1);
         let mut sizes: Vec<u32> = (0..count).map(|rank| size_of_rank(rank, count)).collect();
@@ -60,10 +63,12 @@ impl Plan {
         let guild_ids = (0..count as i64)
             .map(|index| Snowflake::at(Time((1_451_606_400_000 + index * 91_234_567) * 1000), 3).0)
             .collect();
-        // The bot is one of the shared users' numbers, so that it sorts among them.
+        // A bot is one of the shared users' numbers, so that it sorts among them.
+        let bot_id = |bot: u32| people::user_id(shared_users - u64::from(bot));
         Self {
             seed,
-            bot_id: people::user_id(shared_users),
+            bot_id: bot_id(bot),
+            bot_ids: (0..bots.max(1)).map(bot_id).collect(),
             start,
             guild_ids,
             sizes,
@@ -182,18 +187,31 @@ pub(crate) struct World {
 
 impl World {
     /// A world of `guild_count` guilds as the seed has it; guilds are made when first used.
+    #[cfg(test)]
     pub(crate) fn new(seed: u64, guild_count: u32, start: Time) -> Self {
-        let plan = Plan::new(seed, guild_count, start);
+        Self::with_bots(seed, guild_count, start, (0, 1))
+    }
+
+    /// The same as one of several bots sees it: which, and of how many.
+    pub(crate) fn with_bots(seed: u64, guild_count: u32, start: Time, bots: (u32, u32)) -> Self {
+        let plan = Plan::new(seed, guild_count, start, bots);
         let index_of = plan.guild_ids.iter().enumerate().map(|(index, &id)| (id, index)).collect();
         let guilds = plan.guild_ids.iter().map(|_| None).collect();
-        let bot = User {
-            username: "dsqlstate".into(),
-            global_name: None,
-            bot: true,
-            discriminator: "4711",
-            ..people::user(seed, plan.shared_users)
+        let bot = |(number, &id): (u64, &u64)| {
+            let bot = User {
+                username: if number == 0 {
+                    "dsqlstate".into()
+                } else {
+                    format!("dsqlstate{number}").into()
+                },
+                global_name: None,
+                bot: true,
+                discriminator: "4711",
+                ..people::user(seed, plan.shared_users - number)
+            };
+            (id, Arc::new(bot))
         };
-        let users = HashMap::from([(plan.bot_id, Arc::new(bot))]);
+        let users = (0..).zip(&plan.bot_ids).map(bot).collect();
         // Far above every number that a guild of the plan or a founded one uses.
         let next_newcomer = 10_000_000;
         Self {
@@ -338,7 +356,7 @@ mod tests {
 
     #[test]
     fn seventeen_hundred_guilds_have_about_374_000_members() {
-        let plan = Plan::new(1, 1700, START);
+        let plan = Plan::new(1, 1700, START, (0, 1));
         let total: u32 = plan.sizes.iter().sum();
         assert!((330_000..420_000).contains(&total), "{total}");
     }

@@ -5,7 +5,7 @@
 
 use tokio_postgres::{Error, Transaction};
 
-use super::sessions::time;
+use super::{FlushSet, sessions::time};
 use crate::table::{
     Merge, Table,
     cascade::{Cascade, Cause, Effect, Rows},
@@ -19,14 +19,14 @@ pub(super) async fn apply(
     transaction: &Transaction<'_>,
     table: &'static Table,
     recording: Recording,
-    cascades: &[Cascade],
+    set: &FlushSet,
 ) -> Result<u64, Error> {
     let mut recorded = 0;
-    for alike in cascades.chunk_by(|a, b| a.cause.is_like(&b.cause)) {
+    for alike in set.cascades.chunk_by(|a, b| a.cause.is_like(&b.cause)) {
         match &alike[0].cause {
             Cause::Gone { effects, .. } => {
                 for effect in effects.iter().filter(|effect| std::ptr::eq(effect.table, table)) {
-                    recorded += gone(transaction, effect, recording, alike).await?;
+                    recorded += gone(transaction, effect, recording, set.late, alike).await?;
                 }
             }
             Cause::ThreadsListed { .. } if std::ptr::eq(table, &raw const CHANNELS) => {
@@ -42,9 +42,10 @@ async fn gone(
     transaction: &Transaction<'_>,
     effect: &Effect,
     recording: Recording,
+    late: bool,
     cascades: &[Cascade],
 ) -> Result<u64, Error> {
-    let sql = sql(effect, recording);
+    let sql = sql(effect, recording, late);
     // Of a row whose array holds several, one statement would take one.
     let takes = matches!(effect.rows, Rows::Holding { .. });
     let at_once = if takes { 1 } else { cascades.len() };
@@ -68,8 +69,8 @@ async fn gone(
 }
 
 /// What an effect does to its table. Parameters: guilds, what is gone in them, when, by which bot, and
-/// whether in passing.
-fn sql(effect: &Effect, recording: Recording) -> String {
+/// whether in passing. One that comes `late` says nothing of the end of rows that are newer.
+fn sql(effect: &Effect, recording: Recording, late: bool) -> String {
     const TOLD: &str = "unnest($1::bigint[], $2::bigint[], $3::timestamptz[], $4::bigint[], \
                         $5::smallint[]) as told (guild_id, id, at, bot_id, source)";
     let Effect { table, rows } = effect;
@@ -98,9 +99,10 @@ fn sql(effect: &Effect, recording: Recording) -> String {
         }
     };
     let (set, lives) = tombstone(table);
+    let older = if late { " and t.updated_at <= told.at" } else { "" };
     let update = format!(
         "update discord.{} t set {set}, updated_at = told.at from {TOLD} \
-          where t.guild_id = told.guild_id and {condition}{lives}",
+          where t.guild_id = told.guild_id and {condition}{lives}{older}",
         table.name,
     );
     changes::recording_ends(table, recording, &update)

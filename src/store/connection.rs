@@ -2,10 +2,16 @@
 //!
 //! **Invariant:** a [`Connection`] speaks UTF-8 and UTC to a server that knows the SQL we use.
 
-use std::time::Duration;
+use std::{future::poll_fn, sync::Arc, time::Duration};
 
-use tokio::time::timeout;
-use tokio_postgres::{Client, Config, NoTls, SimpleQueryMessage, config::SslMode, error::SqlState};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    sync::Notify,
+    time::timeout,
+};
+use tokio_postgres::{
+    AsyncMessage, Client, Config, NoTls, SimpleQueryMessage, config::SslMode, error::SqlState,
+};
 
 use super::{error::StoreError, target::DatabaseTarget, tls::TlsPolicy};
 use crate::embedded::MIN_MAJOR;
@@ -26,9 +32,22 @@ pub struct Connection {
 /// # Errors
 /// [`StoreError::class`] says whether trying again can help.
 pub async fn connect(target: &DatabaseTarget, role: &str) -> Result<Connection, StoreError> {
+    connect_and_hear(target, role, &Arc::default()).await
+}
+
+/// As [`connect`]; `notified` is told of every notification on a channel that the connection listens
+/// to, and of the connection's end.
+///
+/// # Errors
+/// As [`connect`].
+pub async fn connect_and_hear(
+    target: &DatabaseTarget,
+    role: &str,
+    notified: &Arc<Notify>,
+) -> Result<Connection, StoreError> {
     let limit = Duration::from_millis(target.connect_timeout_ms);
     let opened = timeout(limit, async {
-        let client = open(target, role).await?;
+        let client = open(target, role, notified).await?;
         let server_version = prepare(&client, target).await?;
         Ok(Connection { client, server_version })
     });
@@ -41,7 +60,11 @@ pub async fn connect(target: &DatabaseTarget, role: &str) -> Result<Connection, 
 }
 
 /// Tries with and without TLS, in the order that the policy says.
-async fn open(target: &DatabaseTarget, role: &str) -> Result<Client, StoreError> {
+async fn open(
+    target: &DatabaseTarget,
+    role: &str,
+    notified: &Arc<Notify>,
+) -> Result<Client, StoreError> {
     let mut config = target.config.clone();
     config.application_name(format!("dsqlstate {role}"));
     let failed = |source: tokio_postgres::Error| StoreError::Connect {
@@ -49,25 +72,25 @@ async fn open(target: &DatabaseTarget, role: &str) -> Result<Client, StoreError>
         source: source.into(),
     };
     if target.tls == TlsPolicy::Never {
-        return open_plain(config).await.map_err(failed);
+        return open_plain(config, notified).await.map_err(failed);
     }
     let connector = target.tls.connector()?;
     match target.tls {
-        TlsPolicy::Allow => match open_plain(config.clone()).await {
+        TlsPolicy::Allow => match open_plain(config.clone(), notified).await {
             Err(error) if is_refused_by_rule(&error) => {
-                open_encrypted(config, SslMode::Require, connector).await
+                open_encrypted(config, SslMode::Require, connector, notified).await
             }
             result => result,
         },
         TlsPolicy::Prefer => {
-            match open_encrypted(config.clone(), SslMode::Prefer, connector).await {
+            match open_encrypted(config.clone(), SslMode::Prefer, connector, notified).await {
                 Err(error) if error.code().is_none() || is_refused_by_rule(&error) => {
-                    open_plain(config).await
+                    open_plain(config, notified).await
                 }
                 result => result,
             }
         }
-        _ => open_encrypted(config, SslMode::Require, connector).await,
+        _ => open_encrypted(config, SslMode::Require, connector, notified).await,
     }
     .map_err(failed)
 }
@@ -77,9 +100,12 @@ fn is_refused_by_rule(error: &tokio_postgres::Error) -> bool {
     error.code() == Some(&SqlState::INVALID_AUTHORIZATION_SPECIFICATION)
 }
 
-async fn open_plain(mut config: Config) -> Result<Client, tokio_postgres::Error> {
+async fn open_plain(
+    mut config: Config,
+    notified: &Arc<Notify>,
+) -> Result<Client, tokio_postgres::Error> {
     let (client, connection) = config.ssl_mode(SslMode::Disable).connect(NoTls).await?;
-    tokio::spawn(drive(connection));
+    tokio::spawn(drive(connection, Arc::clone(notified)));
     Ok(client)
 }
 
@@ -87,17 +113,32 @@ async fn open_encrypted(
     mut config: Config,
     mode: SslMode,
     connector: tokio_postgres_rustls::MakeRustlsConnect,
+    notified: &Arc<Notify>,
 ) -> Result<Client, tokio_postgres::Error> {
     let (client, connection) = config.ssl_mode(mode).connect(connector).await?;
-    tokio::spawn(drive(connection));
+    tokio::spawn(drive(connection, Arc::clone(notified)));
     Ok(client)
 }
 
 /// Who uses the client sees that it is closed; why is only known here.
-async fn drive(connection: impl Future<Output = Result<(), tokio_postgres::Error>>) {
-    if let Err(error) = connection.await {
-        tracing::warn!(error = super::failure::describe(&error), "a database connection was lost");
+async fn drive<S, T>(mut connection: tokio_postgres::Connection<S, T>, notified: Arc<Notify>)
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+    T: AsyncRead + AsyncWrite + Unpin,
+{
+    while let Some(message) = poll_fn(|context| connection.poll_message(context)).await {
+        match message {
+            Ok(AsyncMessage::Notification(_)) => notified.notify_one(),
+            // Other messages are notices below the level that was asked for.
+            Ok(_) => {}
+            Err(error) => {
+                let error = super::failure::describe(&error);
+                tracing::warn!(error, "a database connection was lost");
+                break;
+            }
+        }
     }
+    notified.notify_one();
 }
 
 /// Sets the session up and checks the server; returns its version number.

@@ -9,7 +9,9 @@ use bytes::{Bytes, BytesMut};
 use futures_util::SinkExt;
 use tokio_postgres::{Client, Error, SimpleQueryMessage, Transaction, types::ToSql};
 
-use super::{FlushSet, LaneRows, cascade, monthly_partitions::MonthlyPartitions, sessions};
+use super::{
+    FlushSet, LaneRows, cascade, monthly_partitions::MonthlyPartitions, rejected, sessions,
+};
 use crate::{
     id::partition_of,
     table::{
@@ -28,15 +30,18 @@ const COPY_CHUNK_BYTES: usize = 128 * 1024;
 const COPY_HEADER: &[u8] = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0";
 /// End of a binary `COPY`.
 const COPY_TRAILER: [u8; 2] = (-1i16).to_be_bytes();
-/// Bit of the SQL mask that stands for itself; column masks stay below.
-const MASK_BITS: u64 = (1 << 62) - 1;
+/// The bits of a row's mask that stand for columns.
+const MASK_BITS: u64 = sql::LATE - 1;
+
+/// Advisory lock of everybody who writes events to the tables: shared, except by who must be alone.
+const WRITERS: i64 = 0x6473_716c_7772_6974;
 
 /// What a flush did.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FlushReport {
     /// By place in [`TABLES`]: rows written, which leaves out rows that were equal.
     pub written: [u64; TABLES.len()],
-    /// Rows written to `changes`.
+    /// Rows written to `changes`: when there are any, their readers are to be woken.
     pub changes: u64,
 }
 
@@ -48,11 +53,29 @@ pub struct Flusher {
 }
 
 impl Flusher {
-    /// Prepares a fresh connection, whose flushes record what `tracking` names.
+    /// Prepares a fresh connection, whose flushes record what `tracking` names. Waits while somebody
+    /// has one [`alone`](Self::alone).
     ///
     /// # Errors
     /// Whatever PostgreSQL says.
     pub async fn new(client: Client, tracking: Arc<Tracking>) -> Result<Self, Error> {
+        let lock = format!("select pg_advisory_lock_shared({WRITERS})");
+        client.batch_execute(&lock).await?;
+        Self::prepare(client, tracking).await
+    }
+
+    /// Prepares a connection that keeps everybody else from writing until it is closed. `None` when
+    /// somebody has a connection for writing.
+    ///
+    /// # Errors
+    /// Whatever PostgreSQL says.
+    pub async fn alone(client: Client, tracking: Arc<Tracking>) -> Result<Option<Self>, Error> {
+        let lock = format!("select pg_try_advisory_lock({WRITERS})");
+        let is_alone: bool = client.query_one(&lock, &[]).await?.get(0);
+        if is_alone { Self::prepare(client, tracking).await.map(Some) } else { Ok(None) }
+    }
+
+    async fn prepare(client: Client, tracking: Arc<Tracking>) -> Result<Self, Error> {
         let mut statements: Vec<String> =
             TABLES.iter().map(|table| sql::create_stage(table)).collect();
         statements.extend(TABLES.iter().filter_map(|table| late::create_notes(table)));
@@ -117,8 +140,7 @@ impl Flush<'_> {
         self.look_at_guilds().await?;
         for (place, table) in TABLES.into_iter().enumerate() {
             let recording = Recording::of(self.tracking, table, self.shared);
-            self.report.changes +=
-                cascade::apply(transaction, table, recording, &set.cascades).await?;
+            self.report.changes += cascade::apply(transaction, table, recording, set).await?;
             let mut lanes = set.lanes.iter();
             let Some(lane) = lanes.find(|lane| std::ptr::eq(lane.table, table)) else { continue };
             self.mark_absent(lane).await?;
@@ -130,6 +152,7 @@ impl Flush<'_> {
         if !guilds.is_empty() {
             sessions::derive_guild_states(transaction, &guilds).await?;
         }
+        rejected::settle(transaction, &set.retried).await?;
         sessions::insert_rejected(transaction, &set.rejected).await?;
         sessions::save_progress(transaction, set).await
     }
@@ -194,7 +217,10 @@ impl Flush<'_> {
             let of_round =
                 lane.sets.iter().filter(|(of, set)| (*of, set.scope.len) == (round, scope_len));
             let sets: Vec<&ReplacedSet> = of_round.map(|(_, set)| set).collect();
-            let Some(sql) = sql::mark_absent(lane.table, recording, scope_len) else { continue };
+            let Some(sql) = sql::mark_absent(lane.table, recording, scope_len, self.set.late)
+            else {
+                continue;
+            };
             let scopes: Vec<Vec<i64>> = (0..scope_len)
                 .map(|i| sets.iter().map(|set| set.scope.values[i]).collect())
                 .collect();
@@ -230,7 +256,7 @@ impl Flush<'_> {
         if lane.rows.is_empty() {
             return Ok(0);
         }
-        stage(self.transaction, lane).await?;
+        stage(self.transaction, lane, self.set.late).await?;
         let Recording { tracked, history, shared } =
             Recording::of(self.tracking, lane.table, self.shared);
         // The first load of guilds is where history begins.
@@ -274,7 +300,8 @@ impl Flush<'_> {
     }
 }
 
-async fn stage(transaction: &Transaction<'_>, lane: &LaneRows) -> Result<(), Error> {
+async fn stage(transaction: &Transaction<'_>, lane: &LaneRows, late: bool) -> Result<(), Error> {
+    let late = if late { sql::LATE } else { 0 };
     let sink = transaction.copy_in::<_, Bytes>(&sql::copy_into_stage(lane.table)).await?;
     futures_util::pin_mut!(sink);
     let columns =
@@ -284,7 +311,7 @@ async fn stage(transaction: &Transaction<'_>, lane: &LaneRows) -> Result<(), Err
     for (round, row) in &lane.rows {
         chunk.extend_from_slice(&columns.to_be_bytes());
         chunk.extend_from_slice(row.fields());
-        field(&mut chunk, &(row.mask & MASK_BITS).to_be_bytes());
+        field(&mut chunk, &(row.mask & MASK_BITS | late).to_be_bytes());
         field(&mut chunk, &[u8::from(row.inserts)]);
         let round = i16::try_from(*round).expect("a batch is flushed before it has so many rounds");
         field(&mut chunk, &round.to_be_bytes());

@@ -9,7 +9,7 @@ use crate::{
     table::{
         Row, Table,
         cascade::Cascade,
-        change::{RejectedEvent, ReplacedSet, SessionStart},
+        change::{RejectKind, RejectedEvent, ReplacedSet, SessionStart},
     },
 };
 
@@ -28,10 +28,23 @@ pub struct FlushSet {
     pub sessions: Vec<SessionStart>,
     /// Events to keep as rejected.
     pub rejected: Vec<RejectedEvent>,
+    /// Whether the rows come late, so that none may change what was written for something newer.
+    pub late: bool,
+    /// What becomes of rejected events that were tried again.
+    pub retried: Retried,
     /// A session that contributed: what a refused row is filed under.
     pub origin: Option<Progress>,
     /// The sequences that are durable with this flush.
     pub progress: Vec<Progress>,
+}
+
+/// Rejected events that were tried again.
+#[derive(Clone, Debug, Default)]
+pub struct Retried {
+    /// Those that are in the tables now: their rows of `rejected_events` go.
+    pub done: Vec<i64>,
+    /// Those that stay, with why.
+    pub kept: Vec<(i64, RejectKind, String)>,
 }
 
 /// The rows of one table.
@@ -91,6 +104,7 @@ impl FlushSet {
         let mut half = Self {
             partition: self.partition,
             partitions: self.partitions,
+            late: self.late,
             sessions: std::mem::take(&mut self.sessions),
             cascades: std::mem::take(&mut self.cascades),
             origin: self.origin.clone(),

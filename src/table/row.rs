@@ -48,6 +48,9 @@ pub struct Origin {
     pub source: Source,
 }
 
+/// Member of a kept row, besides its columns: `false` when the row may only change one that is there.
+pub const INSERTS: &str = "inserts";
+
 /// One row, encoded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Row {
@@ -207,6 +210,17 @@ impl Row {
             )
         });
         serde_json::Value::Object(members.collect())
+    }
+
+    /// As [`to_json`](Self::to_json), so that the row can be made again: one that may not be created
+    /// says so in [`INSERTS`].
+    #[must_use]
+    pub fn to_kept_json(&self, table: &Table) -> serde_json::Value {
+        let mut kept = self.to_json(table);
+        if let (false, Some(members)) = (self.inserts, kept.as_object_mut()) {
+            members.insert(INSERTS.to_owned(), false.into());
+        }
+        kept
     }
 
     /// Bytes that the row holds.

@@ -71,6 +71,9 @@ impl Recording {
         if self.shared { echoes::nothing_is_due(table) } else { String::new() }
     }
 }
+/// Bit of a staged row's mask, above those of columns: the row comes late, so it changes nothing that
+/// was written for something newer. `updated_at` says when that was.
+pub const LATE: u64 = 1 << 62;
 
 /// Which staged rows a statement takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -147,9 +150,15 @@ pub fn merge(table: &Table, round: Round) -> String {
 /// records that.
 ///
 /// Parameters: one `bigint[]` per scope column, `timestamptz[]` (when it was told), `bigint[]` (by
-/// which bot), `smallint[]` (whether in passing), then one `bigint[]` per key column.
+/// which bot), `smallint[]` (whether in passing), then one `bigint[]` per key column. A set that comes
+/// `late` says nothing of rows that are newer.
 #[must_use]
-pub fn mark_absent(table: &Table, recording: Recording, scope_len: usize) -> Option<String> {
+pub fn mark_absent(
+    table: &Table,
+    recording: Recording,
+    scope_len: usize,
+    late: bool,
+) -> Option<String> {
     let tombstone = quoted(&table.columns[table.only(Merge::Tombstone)?]);
     debug_assert!(
         table.columns.iter().all(|column| column.merge != Merge::Key || column.ty != Type::Text),
@@ -176,7 +185,7 @@ pub fn mark_absent(table: &Table, recording: Recording, scope_len: usize) -> Opt
         "update discord.{name} t set {tombstone} = told.at{more}, updated_at = told.at \
            from unnest({scopes}, ${at}::timestamptz[], ${bot}::bigint[], ${source}::smallint[]) \
                 as told ({scope_labels}, at, bot_id, source) \
-          where {in_scope} and t.{tombstone} is null{only}{due} \
+          where {in_scope} and t.{tombstone} is null{only}{due}{older} \
             and not exists (select from unnest({keys}) as present ({key_labels}) where {is_present})",
         name = table.name,
         more = cleared.collect::<String>(),
@@ -188,6 +197,7 @@ pub fn mark_absent(table: &Table, recording: Recording, scope_len: usize) -> Opt
         in_scope = equal("told", scope_len),
         only = outlasting.unwrap_or_default(),
         due = recording.only_what_is_due(table),
+        older = if late { " and t.updated_at <= told.at" } else { "" },
         keys = arrays(scope_len + 4, key_len),
         key_labels = labels(key_len),
         is_present = equal("present", key_len),
@@ -213,6 +223,10 @@ fn join(table: &Table) -> String {
 
 /// Whether the staged row may change the row that is there.
 fn guard(table: &Table) -> String {
+    format!("(s.mask & {LATE} = 0 or s.updated_at >= t.updated_at) and ({})", order_guard(table))
+}
+
+fn order_guard(table: &Table) -> String {
     match table.guard {
         Guard::InOrder => "true".to_owned(),
         Guard::ByFrame => "case when s.told_session = t.told_session \

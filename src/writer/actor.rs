@@ -13,6 +13,7 @@ use actix::{
 };
 
 use super::{
+    bell::ChangeBell,
     message::{ApplyFrames, ChangesCommitted, Committed, CommittedKeys, WriterFailed},
     partition::{ClosedBatch, Owed, Partition},
     write::Writer,
@@ -39,6 +40,8 @@ pub struct WriterOptions {
     pub failures: Recipient<WriterFailed>,
     /// Who wants to know what became durable.
     pub subscriber: Option<Recipient<ChangesCommitted>>,
+    /// Rung after commits that wrote changes.
+    pub bell: Arc<ChangeBell>,
     /// Its metrics.
     pub metrics: WriterMetrics,
 }
@@ -55,6 +58,7 @@ pub struct WriterActor {
     failures: Recipient<WriterFailed>,
     subscriber: Option<Recipient<ChangesCommitted>>,
     missed: u64,
+    bell: Arc<ChangeBell>,
     metrics: Arc<WriterMetrics>,
 }
 
@@ -78,6 +82,7 @@ impl WriterActor {
             failures: options.failures,
             subscriber: options.subscriber,
             missed: 0,
+            bell: options.bell,
             metrics,
         }
     }
@@ -91,13 +96,17 @@ impl WriterActor {
             self.run_timer(ctx);
             return;
         };
-        let (place, metrics) = (self.place, Arc::clone(&self.metrics));
+        let (place, metrics, bell) =
+            (self.place, Arc::clone(&self.metrics), Arc::clone(&self.bell));
         let wanted = self.subscriber.is_some();
         let write = async move {
             let keys = if wanted { committed_keys(&set) } else { Vec::new() };
             let began = Instant::now();
             let result = writer.write(&mut set).await;
             if let Ok(report) = &result {
+                if report.changes > 0 {
+                    bell.ring();
+                }
                 metrics.flushed(trigger, report, &owed.received_at_us, now_us(), began.elapsed());
                 acknowledge(place, owed).await;
             }

@@ -240,6 +240,7 @@ impl Batch {
             rejected: self.rejected,
             origin: progress.first().cloned(),
             progress,
+            ..FlushSet::default()
         }
     }
 }

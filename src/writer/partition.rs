@@ -206,7 +206,9 @@ impl Partition {
     /// The lists of a session that is over will not be finished.
     fn give_up_lists(&mut self, session: &Session) {
         let (shard_id, shard_count) = (session.shard.shard_id, session.shard_count);
-        self.lists.give_up(|guild_id| shard_of(guild_id.cast_unsigned(), shard_count) == shard_id);
+        self.lists.give_up(session.shard.bot_id, |guild_id| {
+            shard_of(guild_id.cast_unsigned(), shard_count) == shard_id
+        });
     }
 
     /// A member list is complete: who is not in it has left, and the guild is in sync.

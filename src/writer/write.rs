@@ -115,6 +115,7 @@ impl Writer {
             for (sum, rows) in report.written.iter_mut().zip(rest.written) {
                 *sum += rows;
             }
+            report.changes += rest.changes;
             return Ok(report);
         }
         // One key is left, in either half.
@@ -151,7 +152,7 @@ fn reject_rows(set: &mut FlushSet, reason: &str) -> Vec<RejectedEvent> {
         event: None,
         kind: RejectKind::Refused,
         error: format!("{} {:?} round {round}: {reason}", table.name, &row.key[..table.key_len()]),
-        payload: row.to_json(table).to_string(),
+        payload: row.to_kept_json(table).to_string(),
     });
     rejected.collect()
 }

@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, path::Path, sync::Arc};
 
 use dsqlstate::{
-    config::{Config, INTENT_NAMES, KEYS, PRIVILEGED_INTENTS, Rule, names_of},
+    config::{BOT_KEYS, Config, INTENT_NAMES, KEYS, PRIVILEGED_INTENTS, Rule, names_of},
     event::{self, Outcome, Received},
     gateway::counters::{OTHER_EVENTS, ShardCounters},
     id::{Session, ShardKey},
@@ -36,6 +36,17 @@ fn the_configuration_table_lists_every_key_with_what_is_allowed() {
         .collect();
     let allowed: Vec<_> = allowed.iter().map(|(path, text)| (*path, text.as_str())).collect();
     assert_eq!(shown, allowed);
+}
+
+#[test]
+fn the_table_of_a_bots_keys_lists_every_one_with_what_is_allowed() {
+    let rows = table(README, &["Key of a bot", "Allowed", "Meaning"]);
+    let shown: Vec<_> = rows.iter().map(|row| (row[0].as_str(), row[1].clone())).collect();
+    let allowed = BOT_KEYS.iter().map(|key| match key.rule {
+        Rule::Intents => (key.path, "names of intents".to_owned()),
+        rule => (key.path, rule.allowed()),
+    });
+    assert_eq!(shown, allowed.collect::<Vec<_>>());
 }
 
 #[test]

@@ -69,12 +69,15 @@ async fn codes_with_which_discord_refuses_for_good_end_the_engine() {
         let failure = tokio::time::timeout(std::time::Duration::from_secs(30), engine.failed())
             .await
             .expect("the engine notices");
-        let EngineFailure::Shard { shard_id: 1, failure: ShardFailure::Fatal { code: told, .. } } =
-            failure
+        let EngineFailure::Shard {
+            shard,
+            bot: None,
+            failure: ShardFailure::Fatal { code: told, .. },
+        } = failure
         else {
             panic!("{failure:?}")
         };
-        assert_eq!(told, code);
+        assert_eq!((shard.shard_id, told), (1, code));
         engine.stop(std::time::Duration::from_secs(5)).await;
     }
 }

@@ -10,7 +10,7 @@ use super::child::{Run, processes_that_mention};
 use crate::support::engine::{Lab, TOKEN, eventually};
 
 /// Status code and body of a GET.
-async fn get(address: &str, path: &str) -> (u16, String) {
+pub(super) async fn get(address: &str, path: &str) -> (u16, String) {
     let mut stream = TcpStream::connect(address).await.unwrap();
     let request = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).await.unwrap();
@@ -21,7 +21,7 @@ async fn get(address: &str, path: &str) -> (u16, String) {
 }
 
 /// Where the listener is, as the log says.
-async fn address(run: &Run) -> String {
+pub(super) async fn address(run: &Run) -> String {
     eventually("the listener is announced", async || {
         let stderr = run.stderr();
         let (_, rest) = stderr.split_once("metrics at http://")?;

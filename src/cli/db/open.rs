@@ -116,7 +116,7 @@ impl<'c> Opening<'c> {
         let token = self.config.require_token()?.clone();
         let mut options = DiscordDbOptions::new(self.guild_id, token, journal);
         options.journal_name = JOURNAL.to_owned();
-        options.rest.api_url.clone_from(&self.config.discord.api_url);
+        options.rest.api_url.clone_from(&self.config.first_bot().api_url);
         Ok(options)
     }
 }

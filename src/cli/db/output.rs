@@ -8,7 +8,7 @@ use super::DbError;
 
 /// How rows are written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub(super) enum Format {
+pub(in crate::cli) enum Format {
     /// Aligned columns; control characters are shown as escapes.
     #[default]
     Table,
@@ -19,7 +19,7 @@ pub(super) enum Format {
 }
 
 /// A row; a value may be missing.
-pub(super) type Row = Vec<Option<String>>;
+pub(in crate::cli) type Row = Vec<Option<String>>;
 
 /// Prints rows as the result of the command.
 pub(super) fn print(
@@ -57,7 +57,7 @@ pub(super) fn counted(count: usize, thing: &str) -> String {
 }
 
 /// Writes rows.
-pub(super) fn write(
+pub(in crate::cli) fn write(
     format: Format,
     out: &mut impl Write,
     columns: &[&str],

@@ -59,7 +59,11 @@ impl Pump {
             false => self.timing.hello,
         };
         if now.duration_since(link.heard_at) > silence {
-            warn!(shard = self.key.shard_id, "the connection is silent, dropping it");
+            warn!(
+                bot = self.key.bot_id,
+                shard = self.key.shard_id,
+                "the connection is silent, dropping it"
+            );
             return Err(self.ended(link, None));
         }
         match self.gate.decide(self.intake.outbox.bytes(), now) {
@@ -104,7 +108,13 @@ impl Pump {
             Some((Ending::Stalled, _)) => self.connect(Wait::UntilDrained),
             Some((Ending::Reconnect, _)) | None => {
                 let decision = self.policy.on_close(code, now, &mut self.rng);
-                info!(shard = self.key.shard_id, ?decision, "disconnected with {}", ShowCode(code));
+                info!(
+                    bot = self.key.bot_id,
+                    shard = self.key.shard_id,
+                    ?decision,
+                    "disconnected with {}",
+                    ShowCode(code)
+                );
                 self.decided(decision, code)
             }
         }

@@ -56,7 +56,7 @@ impl Pump {
         match error.kind() {
             ReceiveMessageErrorType::Reconnect => {
                 let cause = std::error::Error::source(error).map(ToString::to_string);
-                warn!(shard = self.key.shard_id, cause, "cannot connect");
+                warn!(bot = self.key.bot_id, shard = self.key.shard_id, cause, "cannot connect");
                 self.avoid_resume_url = true;
                 Some(self.ended(link, None))
             }
@@ -66,7 +66,11 @@ impl Pump {
             }
             _ => {
                 self.counters.unreadable.increment();
-                warn!(shard = self.key.shard_id, "cannot decompress what discord sent");
+                warn!(
+                    bot = self.key.bot_id,
+                    shard = self.key.shard_id,
+                    "cannot decompress what discord sent"
+                );
                 link.ending = Some((Ending::Reconnect, now() + self.timing.close));
                 None
             }
@@ -76,7 +80,13 @@ impl Pump {
     /// A payload without what twilight needs. Dispatches are stored all the same.
     fn on_unreadable(&mut self, text: &str) -> Option<Next> {
         let peek = Peek::of(text);
-        warn!(shard = self.key.shard_id, op = peek.op, event = peek.event(), "unreadable payload");
+        warn!(
+            bot = self.key.bot_id,
+            shard = self.key.shard_id,
+            op = peek.op,
+            event = peek.event(),
+            "unreadable payload"
+        );
         match (peek.op, peek.event()) {
             (DISPATCH, "READY") | (HELLO | INVALID_SESSION, _) => Some(self.session_refused()),
             (DISPATCH, _) => self.on_dispatch(text, &peek),
@@ -89,7 +99,11 @@ impl Pump {
         match peek.op {
             DISPATCH => return self.on_dispatch(text, &peek),
             RECONNECT => {
-                debug!(shard = self.key.shard_id, "discord asks for a reconnect");
+                debug!(
+                    bot = self.key.bot_id,
+                    shard = self.key.shard_id,
+                    "discord asks for a reconnect"
+                );
                 self.closing(link);
             }
             INVALID_SESSION if peek.resumable => self.closing(link),
@@ -113,18 +127,24 @@ impl Pump {
 
     fn on_hello(&mut self, link: &mut Link, peek: &Peek<'_>) {
         link.hello = true;
-        let shard = self.key.shard_id;
+        let (bot, shard) = (self.key.bot_id, self.key.shard_id);
         if let Some(interval) = peek.d.heartbeat_interval_ms() {
             self.gate.hello(Duration::from_millis(interval));
         }
         if let Some(session) = link.shard.session() {
             self.state = ShardState::Resuming;
             self.counters.resumes.increment();
-            info!(shard, "resuming session {} at sequence {}", session.id(), session.sequence());
+            info!(
+                bot,
+                shard,
+                "resuming session {} at sequence {}",
+                session.id(),
+                session.sequence()
+            );
         } else {
             self.state = ShardState::Identifying;
             self.counters.identifies.increment();
-            info!(shard, "identifying: {}", self.why);
+            info!(bot, shard, "identifying: {}", self.why);
         }
     }
 
@@ -137,24 +157,41 @@ impl Pump {
                 if self.state == ShardState::Resuming {
                     self.counters.refused_resumes.increment();
                     warn!(
+                        bot = self.key.bot_id,
                         shard = self.key.shard_id,
                         "discord answered a resume with a new session"
                     );
                 }
                 let generation = session.generation;
-                info!(shard = self.key.shard_id, generation, guilds, "session ready");
+                info!(
+                    bot = self.key.bot_id,
+                    shard = self.key.shard_id,
+                    generation,
+                    guilds,
+                    "session ready"
+                );
                 self.reporter.event(ShardEvent::Ready { session, guilds });
                 self.session_works(at.now);
                 return self.check_resume_url(peek);
             }
             Received::Resumed => {
-                info!(shard = self.key.shard_id, sequence = peek.s, "session resumed");
+                info!(
+                    bot = self.key.bot_id,
+                    shard = self.key.shard_id,
+                    sequence = peek.s,
+                    "session resumed"
+                );
                 self.session_works(at.now);
             }
             Received::Orphan => {
                 self.counters.orphans.increment();
                 let event = peek.event();
-                warn!(shard = self.key.shard_id, event, "dispatch outside of a session");
+                warn!(
+                    bot = self.key.bot_id,
+                    shard = self.key.shard_id,
+                    event,
+                    "dispatch outside of a session"
+                );
             }
         }
         None
@@ -167,7 +204,11 @@ impl Pump {
         if is_address(url.trim_end_matches('/')) {
             return None;
         }
-        warn!(shard = self.key.shard_id, "READY has an unusable resume_gateway_url");
+        warn!(
+            bot = self.key.bot_id,
+            shard = self.key.shard_id,
+            "READY has an unusable resume_gateway_url"
+        );
         self.intake.members.connection_lost(now());
         Some(self.connect(Wait::For(Duration::ZERO)))
     }

@@ -49,7 +49,7 @@ pub(super) fn guild(plan: &Plan, index: usize) -> GuildState {
     let created = Time((((id >> 22) as i64) + crate::simulator::wire::DISCORD_EPOCH_MS) * 1000);
     let mut ids = Ids { time: created, low: index as u64 * 7 };
     let scale = f64::from(size).ln().max(1.0);
-    let roles = roles(rng, &mut ids, id, plan.bot_id, (scale * 2.4) as usize);
+    let roles = roles(rng, &mut ids, id, plan.bot_ids[0], (scale * 2.4) as usize);
     let assignable: Vec<_> = roles.iter().skip(2).map(|role| role.id).collect();
     let user_ids = member_ids(plan, rng, index);
     let channels = channels(rng, &mut ids, id, &roles, &user_ids, (scale * 3.6) as usize);
@@ -62,7 +62,7 @@ pub(super) fn guild(plan: &Plan, index: usize) -> GuildState {
         let age_s = rng.random_range(3_600..100_000_000);
         let joined_at = Time(plan.start.0 - age_s * 1_000_000 + rng.random_range(0..1_000_000));
         let mut member = people::member(rng, user_id, &assignable, joined_at);
-        if user_id == plan.bot_id {
+        if plan.bot_ids.contains(&user_id) {
             member.roles = Box::new([roles[1].id]);
         }
         members.push(Arc::new(member));
@@ -100,7 +100,7 @@ fn rng_index(size: u32) -> usize {
 /// Who is in the guild, in rising order: mostly people of its own, some that other guilds share, and the bot.
 fn member_ids(plan: &Plan, rng: &mut ChaCha8Rng, index: usize) -> Vec<u64> {
     let size = plan.sizes[index] as usize;
-    let mut ids = std::collections::BTreeSet::from([plan.bot_id]);
+    let mut ids = plan.bot_ids.iter().copied().collect::<std::collections::BTreeSet<_>>();
     let own_from = plan.first_own_user[index];
     let mut own = 0;
     while ids.len() < size {

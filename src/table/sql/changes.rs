@@ -32,7 +32,7 @@ pub const FILL_KNOWN_GUILDS: &str = "\
 
 const COLUMNS: &str = "transaction_id, at, bot_id, guild_id, entity, entity_id, channel_id, \
                        user_id, action, source, old, new";
-const TRANSACTION: &str = "pg_current_xact_id()::text::bigint";
+const TRANSACTION: &str = "(select discord.change_transaction())";
 
 /// Records what a round changes, if anything of the table is tracked.
 #[must_use]
@@ -229,7 +229,7 @@ pub fn recording_taken(table: &Table, column: usize, recording: Recording, told:
               from discord.{table} t join {told} on t.guild_id = told.guild_id and t.{name} @> array[told.id] \
              order by {key} for no key update of t), \
          taken as (\
-            update discord.{table} t set {name} = array_remove(t.{name}, old.taken_id), updated_at = old.told_at \
+            update discord.{table} t set {name} = array_remove(t.{name}, old.taken_id), updated_at = greatest(t.updated_at, old.told_at) \
               from old where {same_key} \
             returning t.*, old.holding, old.told_at, old.told_bot, old.told_source){noted} \
          insert into discord.changes ({COLUMNS}) \
