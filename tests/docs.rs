@@ -3,6 +3,7 @@
 
 mod commands;
 mod discorddb;
+mod events;
 mod links;
 mod markdown;
 mod queries;
@@ -15,3 +16,5 @@ const README: &str = include_str!("../README.md");
 const SIMULATOR: &str = include_str!("../docs/simulator.md");
 /// DiscordDB.
 const DISCORDDB: &str = include_str!("../docs/discorddb.md");
+/// What becomes of every event.
+const EVENTS: &str = include_str!("../docs/events.md");

@@ -78,12 +78,12 @@ impl Flusher {
         let mut report = FlushReport::default();
         for (place, table) in TABLES.into_iter().enumerate() {
             cascade::apply(&transaction, table, &set.cascades).await?;
-            let mut lanes = set.lanes.iter();
-            let Some(lane) = lanes.find(|lane| std::ptr::eq(lane.table, table)) else { continue };
-            mark_absent(&transaction, lane).await?;
-            report.written[place] = merge(&transaction, lane).await?;
-            if std::ptr::eq(lane.table, &raw const GUILD_BOTS) {
-                guilds.extend(lane.rows.iter().map(|(_, row)| row.key[0]));
+            for lane in set.lanes.iter().filter(|lane| std::ptr::eq(lane.table, table)) {
+                mark_absent(&transaction, lane).await?;
+                report.written[place] += merge(&transaction, lane).await?;
+                if std::ptr::eq(lane.table, &raw const GUILD_BOTS) {
+                    guilds.extend(lane.rows.iter().map(|(_, row)| row.key[0]));
+                }
             }
         }
         if !guilds.is_empty() {

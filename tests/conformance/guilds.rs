@@ -204,7 +204,8 @@ async fn guild_update_keeps_what_only_guild_create_tells() {
     stream.send("GUILD_UPDATE", &update).await;
     let sql =
         "select name, member_count, joined_at is not null as joined, extra from discord.guilds";
-    let expected = json!({"name": "renamed", "member_count": 1, "joined": true, "extra": {"hats": 3}});
+    let expected =
+        json!({"name": "renamed", "member_count": 1, "joined": true, "extra": {"hats": 3}});
     assert_eq!(stream.rows(sql).await, [expected]);
 }
 
