@@ -5,6 +5,7 @@
 //! says what is right instead.
 
 mod cache;
+mod churn;
 mod compare;
 mod database;
 mod exceptions;

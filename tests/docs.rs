@@ -3,6 +3,7 @@
 
 mod commands;
 mod discorddb;
+mod events;
 mod links;
 mod markdown;
 mod queries;
@@ -17,3 +18,5 @@ const SIMULATOR: &str = include_str!("../docs/simulator.md");
 const DISCORDDB: &str = include_str!("../docs/discorddb.md");
 /// Questions in SQL.
 const QUERIES: &str = include_str!("../docs/queries.md");
+/// What becomes of every event.
+const EVENTS: &str = include_str!("../docs/events.md");

@@ -4,4 +4,5 @@
 pub(crate) mod client;
 pub(crate) mod database;
 pub(crate) mod engine;
+pub(crate) mod samples;
 pub(crate) mod stream;

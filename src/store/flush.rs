@@ -141,12 +141,12 @@ impl Flush<'_> {
         for (place, table) in TABLES.into_iter().enumerate() {
             let recording = Recording::of(self.tracking, table, self.shared);
             self.report.changes += cascade::apply(transaction, table, recording, set).await?;
-            let mut lanes = set.lanes.iter();
-            let Some(lane) = lanes.find(|lane| std::ptr::eq(lane.table, table)) else { continue };
-            self.mark_absent(lane).await?;
-            self.report.written[place] = self.merge(lane).await?;
-            if std::ptr::eq(lane.table, &raw const GUILD_BOTS) {
-                guilds.extend(lane.rows.iter().map(|(_, row)| row.key[0]));
+            for lane in set.lanes.iter().filter(|lane| std::ptr::eq(lane.table, table)) {
+                self.mark_absent(lane).await?;
+                self.report.written[place] += self.merge(lane).await?;
+                if std::ptr::eq(lane.table, &raw const GUILD_BOTS) {
+                    guilds.extend(lane.rows.iter().map(|(_, row)| row.key[0]));
+                }
             }
         }
         if !guilds.is_empty() {

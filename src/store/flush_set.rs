@@ -121,7 +121,9 @@ impl FlushSet {
             let rest = lane.rows.split_off(at);
             let rows = std::mem::replace(&mut lane.rows, rest);
             wanted = wanted.saturating_sub(rows.len());
-            half.lanes.push(LaneRows { table: lane.table, rows, sets: Vec::new() });
+            // The sets were told before what the rows say of their end.
+            let sets = std::mem::take(&mut lane.sets);
+            half.lanes.push(LaneRows { table: lane.table, rows, sets });
         }
         self.lanes.retain(|lane| !lane.is_empty());
         half

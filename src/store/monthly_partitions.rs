@@ -4,12 +4,12 @@
 //! first row of one arrives; ids that name no plausible month stay in the default partition.
 //!
 //! **Invariant:** a month's partition is made before any row of it is written, so the default
-//! partition never holds a row that a later partition would claim.
+//! partition never holds a row that a later partition would claim, unless somebody else put it there.
 
 use std::collections::BTreeSet;
 
 use jiff::{Timestamp, ToSpan, civil::Date, tz::TimeZone};
-use tokio_postgres::{Client, Error};
+use tokio_postgres::{Client, Error, error::SqlState};
 
 /// Discord's epoch, 2015-01-01, in milliseconds since 1970.
 const DISCORD_EPOCH_MS: i64 = 1_420_070_400_000;
@@ -102,7 +102,15 @@ async fn ensure(
             continue;
         }
         let next = month.checked_add(1.month()).unwrap_or(month);
-        client.batch_execute(&create(month, next)).await?;
+        if let Err(error) = client.batch_execute(&create(month, next)).await {
+            client.batch_execute("rollback").await?;
+            // Rows of the month that somebody else wrote are in the default partition, which takes the
+            // others as well.
+            if error.code() != Some(&SqlState::CHECK_VIOLATION) {
+                return Err(error);
+            }
+            tracing::warn!(%month, "rows of this month are in a default partition: all of them stay there");
+        }
         known.insert(month);
     }
     Ok(())

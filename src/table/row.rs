@@ -92,6 +92,12 @@ impl Row {
         Some(self.get(table, tombstone).is_some())
     }
 
+    /// Whether `newer` ends what this row says is there, or begins it anew.
+    #[must_use]
+    pub fn turns(&self, newer: &Self, table: &Table) -> bool {
+        self.is_gone(table).zip(newer.is_gone(table)).is_some_and(|(before, after)| before != after)
+    }
+
     /// Whether laying `newer` over this row would change nothing but when it was told.
     #[must_use]
     pub fn already_tells(&self, newer: &Self, table: &Table) -> bool {

@@ -29,6 +29,8 @@ pub(crate) struct Facts {
     pub(crate) webhooks: BTreeSet<u64>,
     /// Members that joined a guild less those that left it, since its last GUILD_CREATE.
     pub(crate) growth: BTreeMap<u64, i64>,
+    /// The number of members that THREAD_MEMBERS_UPDATE told last of each thread.
+    pub(crate) thread_counts: BTreeMap<Key, Value>,
     /// The last message of each channel.
     pub(crate) last_messages: BTreeMap<Key, Value>,
     /// GUILD_MEMBER_UPDATE, the last of each member.
@@ -108,6 +110,10 @@ impl Facts {
                 self.voice_state(guild_id, d);
             }
             "MESSAGE_CREATE" | "MESSAGE_UPDATE" => self.message(guild_id, event, d),
+            "THREAD_MEMBERS_UPDATE" => {
+                self.thread_counts
+                    .insert(vec![guild_id, number(&d["id"])], d["member_count"].clone());
+            }
             "MESSAGE_DELETE" => {
                 self.deleted_messages.insert(vec![guild_id, number(&d["id"])]);
             }

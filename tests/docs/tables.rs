@@ -1,15 +1,11 @@
-//! The README's tables of configuration, metrics, events and simulator commands.
+//! The README's tables of configuration and metrics, and those of simulator commands.
 
-use std::{collections::BTreeSet, path::Path, sync::Arc};
+use std::path::Path;
 
 use dsqlstate::{
     config::{BOT_KEYS, Config, INTENT_NAMES, KEYS, PRIVILEGED_INTENTS, Rule, names_of},
-    event::{self, Outcome, Received},
-    gateway::counters::{OTHER_EVENTS, ShardCounters},
-    id::{Session, ShardKey},
     metrics::METRICS,
     simulator::{LIMITS, control::COMMANDS, route_names},
-    table::{Change, RowBuilder, TABLES, change::RejectKind},
 };
 use twilight_model::gateway::Intents;
 
@@ -127,65 +123,4 @@ fn the_simulators_table_of_limits_has_the_defaults() {
         })
         .collect();
     assert_eq!(shown, known);
-}
-
-/// What the program does with an event of this name, whatever its body.
-#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Fate {
-    Tables,
-    Counted,
-    KeptWhole,
-}
-
-fn fate(event: &str) -> Fate {
-    let session = Session {
-        shard: ShardKey { bot_id: 1, shard_id: 0 },
-        shard_count: 1,
-        session_id: Arc::from("s"),
-        intents: Intents::all(),
-        generation: 1,
-    };
-    let received = Received { session: &Arc::new(session), sequence: 1, at_us: 0 };
-    let text = format!(r#"{{"t":"{event}","s":1,"op":0,"d":{{}}}}"#);
-    let mut unknown = false;
-    let outcome = event::apply(received, &text, &mut RowBuilder::default(), &mut |change| {
-        unknown |= matches!(change, Change::Reject(event) if event.kind == RejectKind::Unknown);
-    });
-    match outcome {
-        Outcome::Signal => Fate::Counted,
-        _ if unknown => Fate::KeptWhole,
-        _ => Fate::Tables,
-    }
-}
-
-#[test]
-fn the_table_of_events_says_what_becomes_of_every_event_that_discord_documents() {
-    let rows = table(README, &["Events", "Where they go"]);
-    let shown: BTreeSet<_> = rows
-        .iter()
-        .flat_map(|row| {
-            let fate = |place: &str| match place {
-                "nowhere: counted only" => Fate::Counted,
-                "rejected_events" => Fate::KeptWhole,
-                _ => Fate::Tables,
-            };
-            row[0].split(", ").map(move |event| (event.to_owned(), fate(&row[1])))
-        })
-        .collect();
-    let counters = ShardCounters::default();
-    let documented = counters.dispatches().map(|(event, _)| event);
-    let expected: BTreeSet<_> = documented
-        .filter(|event| *event != OTHER_EVENTS)
-        .map(|event| (event.to_owned(), fate(event)))
-        .collect();
-    assert_eq!(shown, expected);
-}
-
-#[test]
-fn every_table_that_events_write_is_named_where_events_go() {
-    let rows = table(README, &["Events", "Where they go"]);
-    for written in TABLES {
-        let named = |row: &Vec<String>| row[1].split(", ").any(|place| place == written.name);
-        assert!(rows.iter().any(named), "{} is not named", written.name);
-    }
 }
