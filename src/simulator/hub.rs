@@ -188,7 +188,10 @@ impl Hub {
 
     /// Tells every session that wants it.
     pub(super) fn dispatch(&mut self, event: &Event) {
-        let copies = 1 + u64::from(self.duplicates > 0);
+        if !self.is_permitted(event) {
+            return;
+        }
+        let copies = 1 + u64::from(self.duplicates > 0 && !event.has_no_id());
         let mut was_told = false;
         for session in self.sessions.values_mut().filter(|session| session.wants(event)) {
             was_told = true;

@@ -15,11 +15,15 @@ pub(super) enum Kind {
     Numbers,
     /// A list of objects becomes the list of their ids.
     Ids,
+    /// The snowflake of another field.
+    NumberOf(&'static str),
+    /// The id of the object in another field.
+    IdOf(&'static str),
 }
 
-use Kind::{Ids, Number, Numbers, Same};
+use Kind::{IdOf, Ids, Number, NumberOf, Numbers, Same};
 
-/// Columns with the same name as the wire field.
+/// Columns with the same name as the wire field, unless the kind names another one.
 pub(super) type Columns = &'static [(&'static str, Kind)];
 
 pub(super) const GUILDS: Columns = &[
@@ -174,6 +178,9 @@ pub(super) const MESSAGES: Columns = &[
     ("edited_timestamp", Same),
     ("message_reference", Same),
     ("sticker_items", Same),
+    ("interaction_metadata", Same),
+    ("position", Same),
+    ("thread_id", IdOf("thread")),
 ];
 
 /// Message columns that need the MESSAGE_CONTENT intent.
@@ -183,6 +190,7 @@ pub(super) const MESSAGE_CONTENT: Columns = &[
     ("attachments", Same),
     ("components", Same),
     ("poll", Same),
+    ("message_snapshots", Same),
 ];
 
 pub(super) const REVISIONS: Columns = &[
@@ -196,10 +204,191 @@ pub(super) const REVISIONS: Columns = &[
     ("edited_timestamp", Same),
 ];
 
+pub(super) const EMOJIS: Columns = &[
+    ("id", Number),
+    ("name", Same),
+    ("roles", Numbers),
+    ("user_id", IdOf("user")),
+    ("require_colons", Same),
+    ("managed", Same),
+    ("animated", Same),
+    ("available", Same),
+];
+
+pub(super) const STICKERS: Columns = &[
+    ("id", Number),
+    ("name", Same),
+    ("description", Same),
+    ("tags", Same),
+    ("type", Same),
+    ("format_type", Same),
+    ("available", Same),
+    ("user_id", IdOf("user")),
+];
+
+pub(super) const SOUNDS: Columns = &[
+    ("id", NumberOf("sound_id")),
+    ("name", Same),
+    ("volume", Same),
+    ("emoji_id", Number),
+    ("emoji_name", Same),
+    ("available", Same),
+    ("user_id", IdOf("user")),
+];
+
+pub(super) const THREAD_MEMBERS: Columns = &[
+    ("thread_id", NumberOf("id")),
+    ("user_id", Number),
+    ("join_timestamp", Same),
+    ("flags", Same),
+];
+
+pub(super) const REACTIONS: Columns =
+    &[("message_id", Number), ("user_id", Number), ("type", Same), ("channel_id", Number)];
+
+pub(super) const SCHEDULED_EVENTS: Columns = &[
+    ("id", Number),
+    ("channel_id", Number),
+    ("creator_id", Number),
+    ("name", Same),
+    ("description", Same),
+    ("scheduled_start_time", Same),
+    ("scheduled_end_time", Same),
+    ("privacy_level", Same),
+    ("status", Same),
+    ("entity_type", Same),
+    ("entity_id", Number),
+    ("entity_metadata", Same),
+    ("user_count", Same),
+    ("image", Same),
+    ("recurrence_rule", Same),
+];
+
+pub(super) const STAGE_INSTANCES: Columns = &[
+    ("id", Number),
+    ("channel_id", Number),
+    ("topic", Same),
+    ("privacy_level", Same),
+    ("discoverable_disabled", Same),
+    ("guild_scheduled_event_id", Number),
+];
+
+pub(super) const INVITES: Columns = &[
+    ("code", Same),
+    ("channel_id", Number),
+    ("inviter_id", IdOf("inviter")),
+    ("created_at", Same),
+    ("expires_at", Same),
+    ("max_age", Same),
+    ("max_uses", Same),
+    ("uses", Same),
+    ("temporary", Same),
+    ("target_type", Same),
+    ("target_user_id", IdOf("target_user")),
+    ("target_application", Same),
+    ("role_ids", Numbers),
+];
+
+pub(super) const INTEGRATIONS: Columns = &[
+    ("id", Number),
+    ("name", Same),
+    ("type", Same),
+    ("enabled", Same),
+    ("syncing", Same),
+    ("role_id", Number),
+    ("enable_emoticons", Same),
+    ("expire_behavior", Same),
+    ("expire_grace_period", Same),
+    ("account", Same),
+    ("synced_at", Same),
+    ("subscriber_count", Same),
+    ("revoked", Same),
+    ("application", Same),
+    ("scopes", Same),
+];
+
+pub(super) const RULES: Columns = &[
+    ("id", Number),
+    ("name", Same),
+    ("creator_id", Number),
+    ("event_type", Same),
+    ("trigger_type", Same),
+    ("trigger_metadata", Same),
+    ("actions", Same),
+    ("enabled", Same),
+    ("exempt_roles", Numbers),
+    ("exempt_channels", Numbers),
+];
+
+pub(super) const EXECUTIONS: Columns = &[
+    ("rule_id", Number),
+    ("rule_trigger_type", Same),
+    ("action", Same),
+    ("user_id", Number),
+    ("channel_id", Number),
+    ("message_id", Number),
+    ("alert_system_message_id", Number),
+    ("matched_keyword", Same),
+];
+
+/// Columns of executions that need the MESSAGE_CONTENT intent.
+pub(super) const EXECUTION_CONTENT: Columns = &[("content", Same), ("matched_content", Same)];
+
+pub(super) const AUDIT_LOG_ENTRIES: Columns = &[
+    ("id", Number),
+    ("user_id", Number),
+    ("target_id", Number),
+    ("action_type", Same),
+    ("changes", Same),
+    ("options", Same),
+    ("reason", Same),
+];
+
+pub(super) const ENTITLEMENTS: Columns = &[
+    ("id", Number),
+    ("sku_id", Number),
+    ("application_id", Number),
+    ("user_id", Number),
+    ("type", Same),
+    ("deleted", Same),
+    ("starts_at", Same),
+    ("ends_at", Same),
+    ("consumed", Same),
+];
+
+pub(super) const SUBSCRIPTIONS: Columns = &[
+    ("id", Number),
+    ("user_id", Number),
+    ("sku_ids", Numbers),
+    ("renewal_sku_ids", Numbers),
+    ("entitlement_ids", Numbers),
+    ("current_period_start", Same),
+    ("current_period_end", Same),
+    ("status", Same),
+    ("canceled_at", Same),
+    ("country", Same),
+];
+
+pub(super) const EFFECTS: Columns = &[
+    ("channel_id", Number),
+    ("user_id", Number),
+    ("animation_type", Same),
+    ("animation_id", Same),
+    ("sound_id", Number),
+    ("sound_volume", Same),
+];
+
+pub(super) const COMMAND_PERMISSIONS: Columns =
+    &[("id", Number), ("application_id", Number), ("permissions", Same)];
+
 /// Moves the columns' values out of a wire object into a row.
 pub(super) fn project(wire: &mut Value, columns: Columns, row: &mut Map<String, Value>) {
     for &(name, kind) in columns {
-        if let Some(value) = wire.get_mut(name) {
+        let field = match kind {
+            NumberOf(field) | IdOf(field) => field,
+            _ => name,
+        };
+        if let Some(value) = wire.get_mut(field) {
             row.insert(name.to_owned(), convert(value.take(), kind));
         }
     }
@@ -207,7 +396,8 @@ pub(super) fn project(wire: &mut Value, columns: Columns, row: &mut Map<String, 
 
 fn convert(value: Value, kind: Kind) -> Value {
     match (kind, value) {
-        (Number, Value::String(text)) => number(&text),
+        (Number | NumberOf(_), Value::String(text)) => number(&text),
+        (IdOf(_), value) => value["id"].as_str().map_or(Value::Null, number),
         (Numbers, Value::Array(values)) => {
             values.iter().map(|value| value.as_str().map_or(Value::Null, number)).collect()
         }

@@ -7,12 +7,20 @@ use std::sync::Arc;
 
 use crate::simulator::model::{Attachment, Message};
 
+/// A version that another one took the place of.
+#[derive(Clone, Debug)]
+pub(super) struct Superseded {
+    pub(super) message: Arc<Message>,
+    /// What superseded it, where that is one thing.
+    pub(super) cause: Option<&'static str>,
+}
+
 /// One message as told so far.
 #[derive(Clone, Debug, Default)]
 pub(super) struct MessageTold {
     pub(super) current: Option<Arc<Message>>,
     pub(super) channel_id: u64,
-    pub(super) superseded: Vec<Arc<Message>>,
+    pub(super) superseded: Vec<Superseded>,
     /// Whether content, embeds, attachments, components and poll were ever told.
     pub(super) content_told: bool,
     /// Whether MESSAGE_CREATE told of it: an update says nothing of `tts`, it has it false always.
@@ -42,7 +50,8 @@ impl MessageTold {
             // Text that is told for the first time completes a version, it does not supersede one.
             let completes = content_told && !self.content_told;
             if !completes && !is_same_version(known, &told) {
-                self.superseded.push(Arc::clone(known));
+                let superseded = Superseded { message: Arc::clone(known), cause: cause(known, &told) };
+                self.superseded.push(superseded);
             }
         }
         self.content_told |= content_told;
@@ -54,6 +63,22 @@ impl MessageTold {
         self.channel_id = channel_id;
         self.delete_cause.get_or_insert(cause);
     }
+}
+
+/// Why the next version came; `None` if several things changed at once.
+fn cause(old: &Message, new: &Message) -> Option<&'static str> {
+    let is_started = old.thread.is_none() && new.thread.is_some();
+    let causes = [
+        ("edit", old.edited_timestamp != new.edited_timestamp),
+        ("embeds", old.embeds != new.embeds),
+        ("pin", old.pinned != new.pinned),
+        ("flags", old.flags != new.flags && !is_started),
+        ("poll", old.poll != new.poll),
+        ("thread", is_started),
+    ];
+    let mut found = causes.into_iter().filter(|(_, changed)| *changed).map(|(cause, _)| cause);
+    let cause = found.next();
+    if found.next().is_none() { cause } else { None }
 }
 
 fn is_same_version(left: &Message, right: &Message) -> bool {
@@ -80,6 +105,7 @@ fn with_content_of(message: &Message, known: &Message) -> Message {
         attachments: known.attachments.clone(),
         components: known.components.clone(),
         poll: known.poll.clone(),
+        message_snapshots: known.message_snapshots.clone(),
         ..message.clone()
     }
 }
