@@ -277,6 +277,9 @@ mod tests {
         assert!(!same(&json!(1.5), &json!(1)));
         // Ids that differ by less than a double tells apart.
         assert!(!same(&json!(9_007_199_254_740_993_u64), &json!(9_007_199_254_740_992_u64)));
-        assert!(same(&json!("2026-01-01T00:00:00.5+00:00"), &json!("2026-01-01T01:00:00.500+01:00")));
+        assert!(same(
+            &json!("2026-01-01T00:00:00.5+00:00"),
+            &json!("2026-01-01T01:00:00.500+01:00")
+        ));
     }
 }

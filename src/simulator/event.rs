@@ -342,7 +342,6 @@ impl Event {
             _ => None,
         }
     }
-
 }
 
 /// The whole frame: fields in the order that Discord writes them, which clients rely on.
@@ -372,4 +371,3 @@ pub(crate) fn current_user(user: &User) -> CurrentUser<'_> {
 pub(crate) fn whole_channel(channel: &Channel) -> ChannelView<'_> {
     ChannelView { guild_id: Some(channel.guild_id), channel, member: None, newly_created: None }
 }
-

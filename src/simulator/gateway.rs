@@ -306,7 +306,8 @@ impl Hub {
 
     /// Dispatches an answer to the session that asked, if the guild's events come through it.
     fn answer(&mut self, session_id: &str, event: &Event) {
-        if let Some(session) = self.sessions.get_mut(session_id).filter(|session| session.wants(event))
+        if let Some(session) =
+            self.sessions.get_mut(session_id).filter(|session| session.wants(event))
         {
             session.push(event, &mut self.truth);
         }

@@ -61,6 +61,7 @@ const ACTIONS: &[Action] = &[
     (60, threads::start_from_message),
     (60, threads::add_bot),
     (120, threads::change),
+    (90, threads::reopen),
     (150, threads::members),
     (80, threads::delete),
     (60, threads::sync_channel),
@@ -136,7 +137,8 @@ impl Scene<'_> {
     fn known(&mut self, user_id: u64) -> Option<Person> {
         let (guild_id, truth, has_audience) = (self.guild_id, self.truth, self.has_audience);
         let person = self.person_of(user_id)?;
-        (!has_audience || truth.is_current(guild_id, &person.member, &person.user)).then_some(person)
+        (!has_audience || truth.is_current(guild_id, &person.member, &person.user))
+            .then_some(person)
     }
 
     /// The member and user as they are now.

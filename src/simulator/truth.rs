@@ -173,9 +173,7 @@ impl Truth {
                 self.guild(channel.guild_id.0).put_channel(channel);
                 self.guild(channel.guild_id.0).delete_channel(channel.id.0);
             }
-            Event::ThreadDelete(thread) => {
-                self.guild(thread.guild_id.0).delete_thread(thread.id.0)
-            }
+            Event::ThreadDelete(thread) => self.guild(thread.guild_id.0).delete_thread(thread.id.0),
             Event::ChannelPinsUpdate { guild_id, channel_id, last_pin_timestamp } => {
                 self.guild(*guild_id).pins(*channel_id, *last_pin_timestamp);
             }

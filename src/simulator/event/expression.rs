@@ -8,8 +8,9 @@ use serde_json::json;
 use twilight_model::gateway::Intents;
 
 use super::{
-    Each, put,
+    Each,
     family::{Change, Family},
+    put,
 };
 use crate::simulator::{
     model::{Emoji, SoundboardSound, Sticker},

@@ -49,9 +49,7 @@ impl Family for VoiceEvent {
     }
 
     fn write(&self, out: &mut Vec<u8>) {
-        let ids = |guild_id: &u64, channel_id: &u64| {
-            json!({ "id": Snowflake(*channel_id), "guild_id": Snowflake(*guild_id) })
-        };
+        let ids = |guild_id: &u64, channel_id: &u64| json!({ "id": Snowflake(*channel_id), "guild_id": Snowflake(*guild_id) });
         match self {
             Self::Status { guild_id, channel_id, status } => {
                 let mut payload = ids(guild_id, channel_id);

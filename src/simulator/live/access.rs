@@ -167,8 +167,12 @@ pub(super) fn command_permissions(scene: &mut Scene<'_>) {
     if let Some(channel_id) = channel_id {
         permissions.push(json!({ "id": channel_id, "type": 3, "permission": false }));
     }
-    let permissions =
-        CommandPermissions { id, application_id: bot_id, guild_id: Snowflake(guild_id), permissions };
+    let permissions = CommandPermissions {
+        id,
+        application_id: bot_id,
+        guild_id: Snowflake(guild_id),
+        permissions,
+    };
     let event = AccessEvent::CommandPermissions(Arc::new(permissions));
     scene.emit(Event::Access(event));
 }

@@ -45,8 +45,7 @@ pub(in crate::simulator) fn create_one(scene: &mut Scene<'_>, kind: u8) -> Optio
     let category = any(scene.rng, categories.map(|channel| channel.id));
     let parent_id = category.filter(|_| kind != CATEGORY && scene.rng.random_bool(0.5));
     let number = guild.channels.len();
-    let channel =
-        Arc::new(generate::new_channel(scene.rng, id, guild_id, kind, parent_id, number));
+    let channel = Arc::new(generate::new_channel(scene.rng, id, guild_id, kind, parent_id, number));
     guild.channels.insert(id.0, Arc::clone(&channel));
     let changes = vec![json!({ "key": "name", "new_value": channel.name })];
     let entry = moderation::entry(scene, CREATED, id.0, changes, None);

@@ -45,8 +45,7 @@ pub(super) fn emojis(scene: &mut Scene<'_>) {
         _ => return,
     }
     let emojis: Arc<[Arc<Emoji>]> = emojis.into();
-    guild.guild =
-        Arc::new(Guild { emojis: Arc::clone(&emojis), ..Guild::clone(&guild.guild) });
+    guild.guild = Arc::new(Guild { emojis: Arc::clone(&emojis), ..Guild::clone(&guild.guild) });
     let emojis = with_last(&emojis, told);
     scene.emit(Event::Expression(ExpressionEvent::Emojis { guild_id, emojis }));
 }
@@ -67,8 +66,7 @@ pub(super) fn stickers(scene: &mut Scene<'_>) {
         }
         (Some(place), 1) => {
             let description = Some(names::text(scene.rng, 6).into());
-            stickers[place] =
-                Arc::new(Sticker { description, ..Sticker::clone(&stickers[place]) });
+            stickers[place] = Arc::new(Sticker { description, ..Sticker::clone(&stickers[place]) });
         }
         _ if stickers.len() < MAX_STICKERS => {
             let number = stickers.len() as u32;
@@ -79,8 +77,7 @@ pub(super) fn stickers(scene: &mut Scene<'_>) {
         _ => return,
     }
     let stickers: Arc<[Arc<Sticker>]> = stickers.into();
-    guild.guild =
-        Arc::new(Guild { stickers: Arc::clone(&stickers), ..Guild::clone(&guild.guild) });
+    guild.guild = Arc::new(Guild { stickers: Arc::clone(&stickers), ..Guild::clone(&guild.guild) });
     let stickers = with_last(&stickers, told);
     scene.emit(Event::Expression(ExpressionEvent::Stickers { guild_id, stickers }));
 }

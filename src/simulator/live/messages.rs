@@ -85,8 +85,11 @@ pub(super) fn post(scene: &mut Scene<'_>) {
     let channels = guild.channels.values().filter(|channel| channel.is_open());
     let Some(channel_id) = any(scene.rng, channels.map(|channel| channel.id.0)) else { return };
     let webhook = scene.rng.random_bool(0.05);
-    let author =
-        if webhook { compose::webhook_author(scene) } else { Author::User(Arc::clone(&person.user)) };
+    let author = if webhook {
+        compose::webhook_author(scene)
+    } else {
+        Author::User(Arc::clone(&person.user))
+    };
     let mut message = blank(scene.world, author, channel_id, Some(guild_id));
     message.content = names::text(scene.rng, 25).into();
     if let Author::Webhook { id, .. } = message.author {
@@ -116,7 +119,10 @@ pub(in crate::simulator) fn post_in(
 }
 
 /// A webhook posts a message; returns it.
-pub(in crate::simulator) fn post_by_webhook(scene: &mut Scene<'_>, channel_id: u64) -> Arc<Message> {
+pub(in crate::simulator) fn post_by_webhook(
+    scene: &mut Scene<'_>,
+    channel_id: u64,
+) -> Arc<Message> {
     let guild_id = scene.guild_id;
     let author = compose::webhook_author(scene);
     let mut message = blank(scene.world, author, channel_id, Some(guild_id));

@@ -55,8 +55,7 @@ pub(super) fn entry(
 /// Tells an event and its entry in the audit log, which comes shortly before or after it.
 pub(super) fn emit_audited(scene: &mut Scene<'_>, event: Event, entry: Arc<AuditLogEntry>) {
     let entry = Event::Moderation(ModerationEvent::AuditLog(entry));
-    let (first, second) =
-        if scene.rng.random_bool(0.5) { (entry, event) } else { (event, entry) };
+    let (first, second) = if scene.rng.random_bool(0.5) { (entry, event) } else { (event, entry) };
     scene.emit(first);
     scene.emit(second);
 }
@@ -183,7 +182,9 @@ pub(super) fn execute(scene: &mut Scene<'_>) {
             message_id: None,
             alert_system_message_id: is_alert.then_some(alert_id),
             content: format!("a {keyword} \"here\"").into(),
-            matched_keyword: Some(if is_alert { format!("{keyword}*") } else { keyword.clone() }.into()),
+            matched_keyword: Some(
+                if is_alert { format!("{keyword}*") } else { keyword.clone() }.into(),
+            ),
             matched_content: Some(keyword.as_str().into()),
         };
         scene.emit(Event::Moderation(ModerationEvent::Executed(Arc::new(execution))));
@@ -191,6 +192,10 @@ pub(super) fn execute(scene: &mut Scene<'_>) {
 }
 
 /// What changed of a role or guild, as the audit log has it.
-pub(super) fn changed(key: &str, old: &impl serde::Serialize, new: &impl serde::Serialize) -> Value {
+pub(super) fn changed(
+    key: &str,
+    old: &impl serde::Serialize,
+    new: &impl serde::Serialize,
+) -> Value {
     json!({ "key": key, "old_value": old, "new_value": new })
 }

@@ -60,8 +60,7 @@ pub(super) fn entitlement(scene: &mut Scene<'_>) {
 /// A subscription is made, cancelled or deleted.
 pub(super) fn subscription(scene: &mut Scene<'_>) {
     let Some(person) = scene.person() else { return };
-    let (id, entitlement_id, now) =
-        (scene.world.next_id(), scene.world.next_id(), scene.world.now);
+    let (id, entitlement_id, now) = (scene.world.next_id(), scene.world.next_id(), scene.world.now);
     let kept = &mut scene.world.premium.subscriptions;
     let ids: Vec<u64> = kept.keys().copied().collect();
     let event = match (any(scene.rng, ids.into_iter()), scene.rng.random_range(0..3)) {

@@ -58,10 +58,32 @@ pub(super) fn react(scene: &mut Scene<'_>) {
             let reaction = reaction(&message, &person, emoji, false);
             scene.emit(Event::Reaction(ReactionEvent::Remove(Arc::new(reaction))));
         }
-        72..86 => remove_any(scene, &message),
-        86..93 => remove_all(scene, &message),
-        _ => remove_emoji(scene, &message),
+        72..80 => remove_all(scene, &message),
+        chosen => {
+            let Some(message) = reacted_to(scene) else { return };
+            if chosen < 90 {
+                remove_any(scene, &message);
+            } else {
+                remove_emoji(scene, &message);
+            }
+        }
     }
+}
+
+/// A recent message with reactions.
+fn reacted_to(scene: &mut Scene<'_>) -> Option<Arc<Message>> {
+    let (guild_id, truth, has_audience) = (scene.guild_id, scene.truth, scene.has_audience);
+    let guild = scene.guild()?;
+    let has_reactions =
+        |id: u64| guild.entities.reactions.get(&id).is_some_and(|all| !all.is_empty());
+    let known: Vec<Arc<Message>> = guild
+        .recent
+        .iter()
+        .filter(|message| has_reactions(message.id.0))
+        .filter(|message| !has_audience || truth.knows_message(guild_id, message.id.0))
+        .cloned()
+        .collect();
+    any(scene.rng, 0..known.len()).map(|place| Arc::clone(&known[place]))
 }
 
 fn reaction(message: &Message, person: &Person, emoji: ReactionEmoji, is_burst: bool) -> Reaction {
@@ -171,9 +193,8 @@ fn open_poll(scene: &mut Scene<'_>) -> Option<Arc<Message>> {
         message.poll.as_ref().is_some_and(|poll| poll["results"]["is_finalized"] != true)
     };
     let polls = guild.recent.iter().filter(|message| is_open(message));
-    let known = polls.filter(|message| {
-        !has_audience || truth.knows_message(guild_id, message.id.0)
-    });
+    let known =
+        polls.filter(|message| !has_audience || truth.knows_message(guild_id, message.id.0));
     let known: Vec<Arc<Message>> = known.cloned().collect();
     any(scene.rng, 0..known.len()).map(|place| Arc::clone(&known[place]))
 }

@@ -58,8 +58,7 @@ fn create_event_in(
     let guild_id = scene.guild_id;
     let guild = scene.world.guild(guild_id)?;
     let creator = guild.guild.owner_id;
-    let event =
-        things::scheduled_event(scene.rng, id, Snowflake(guild_id), creator, channel, now);
+    let event = things::scheduled_event(scene.rng, id, Snowflake(guild_id), creator, channel, now);
     let event = Arc::new(event);
     guild.entities.scheduled_events.insert(id.0, Arc::clone(&event));
     scene.emit(Event::Schedule(ScheduleEvent::Event(Change::Create, event)));
@@ -170,7 +169,8 @@ pub(super) fn stage(scene: &mut Scene<'_>) {
 /// A stage goes live in a channel that has none.
 fn open_stage(scene: &mut Scene<'_>) {
     let Some(guild) = scene.guild() else { return };
-    let is_free = |id: Snowflake| guild.entities.stages.values().all(|stage| stage.channel_id != id);
+    let is_free =
+        |id: Snowflake| guild.entities.stages.values().all(|stage| stage.channel_id != id);
     let free: Vec<u64> = guild
         .channels
         .values()

@@ -168,7 +168,8 @@ pub(super) fn members(scene: &mut Scene<'_>) {
     if scene.rng.random_bool(0.7) {
         let Some(person) = scene.known_person() else { return };
         let user_id = person.user.id.0;
-        let is_in = scene.guild().is_some_and(|guild| guild.thread_member(thread_id, user_id).is_some());
+        let is_in =
+            scene.guild().is_some_and(|guild| guild.thread_member(thread_id, user_id).is_some());
         if !is_in {
             add_members(scene, thread_id, vec![person]);
         }
@@ -206,6 +207,24 @@ pub(super) fn change(scene: &mut Scene<'_>) {
             thread_metadata.locked = !thread_metadata.locked;
         }
     });
+}
+
+/// A thread that the bot is in is opened again, or archived if there is none to be opened.
+pub(super) fn reopen(scene: &mut Scene<'_>) {
+    let bot_id = scene.world.bot_id();
+    let Some(guild) = scene.guild() else { return };
+    let own: Vec<(u64, bool)> = guild
+        .channels
+        .values()
+        .filter(|channel| channel.is_thread())
+        .filter(|thread| guild.thread_member(thread.id.0, bot_id).is_some())
+        .map(|thread| (thread.id.0, thread.is_active_thread()))
+        .collect();
+    let closed = own.iter().copied().filter(|(_, is_active)| !is_active);
+    let chosen = any(scene.rng, closed).or_else(|| any(scene.rng, own.iter().copied()));
+    if let Some((id, is_active)) = chosen {
+        archive(scene, id, is_active);
+    }
 }
 
 /// Archives a thread or opens it again, which tells the bot that it is in it, if it is.

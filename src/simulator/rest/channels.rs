@@ -79,8 +79,7 @@ pub(super) fn delete(call: &mut Call<'_>) -> Answered {
     need_to_manage(&place)?;
     let id = place.id();
     call.hub.world.pass(1000);
-    let removed =
-        call.hub.world.guild(place.guild_id).and_then(|guild| guild.remove_channel(id));
+    let removed = call.hub.world.guild(place.guild_id).and_then(|guild| guild.remove_channel(id));
     let Some(removed) = removed else {
         return Err(Reply::not_found(10_003, "Unknown Channel"));
     };

@@ -200,7 +200,9 @@ impl GuildTold {
                 let end = if *is_added { End::Present } else { End::Gone };
                 entities.bans.insert(user.id.0, end);
             }
-            ModerationEvent::Rule(Change::Delete, rule) => entities.rules.put_ended(rule.id.0, rule),
+            ModerationEvent::Rule(Change::Delete, rule) => {
+                entities.rules.put_ended(rule.id.0, rule)
+            }
             ModerationEvent::Rule(_, rule) => entities.rules.put(rule.id.0, rule),
             ModerationEvent::Executed(execution) => {
                 let key = execution.matched_keyword.clone().unwrap_or_default();

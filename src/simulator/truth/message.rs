@@ -50,7 +50,8 @@ impl MessageTold {
             // Text that is told for the first time completes a version, it does not supersede one.
             let completes = content_told && !self.content_told;
             if !completes && !is_same_version(known, &told) {
-                let superseded = Superseded { message: Arc::clone(known), cause: cause(known, &told) };
+                let superseded =
+                    Superseded { message: Arc::clone(known), cause: cause(known, &told) };
                 self.superseded.push(superseded);
             }
         }

@@ -102,13 +102,7 @@ impl ReactionsTold {
 
 fn key_of(reaction: &Reaction) -> ReactionKey {
     let guild_id = reaction.guild_id.map_or(0, |id| id.0);
-    (
-        guild_id,
-        reaction.message_id.0,
-        emoji_key(&reaction.emoji),
-        reaction.user_id.0,
-        reaction.kind,
-    )
+    (guild_id, reaction.message_id.0, emoji_key(&reaction.emoji), reaction.user_id.0, reaction.kind)
 }
 
 /// The column `emoji_key`: the id of a custom emoji, or a negative number made from the text of a Unicode one.

@@ -9,13 +9,14 @@ use rand::{Rng, seq::IndexedRandom};
 use rand_chacha::ChaCha8Rng;
 
 use super::{
-    GuildState, Plan, names, things,
+    GuildState, Plan, names,
     people::{self, maybe_hash},
+    things,
 };
 use crate::simulator::{
     model::{
-        Channel, ChannelBody, DefaultReaction, ForumTag, Guild, IncidentsData, Overwrite,
-        Role, RoleColors, RoleTags, ThreadMetadata,
+        Channel, ChannelBody, DefaultReaction, ForumTag, Guild, IncidentsData, Overwrite, Role,
+        RoleColors, RoleTags, ThreadMetadata,
     },
     wire::{Bits, Snowflake, Time},
 };

@@ -26,12 +26,7 @@ use crate::simulator::{
 pub(crate) const STAGE: u8 = 13;
 
 /// Puts into a new guild what GUILD_CREATE tells besides roles, channels and people.
-pub(super) fn furnish(
-    rng: &mut ChaCha8Rng,
-    ids: &mut Ids,
-    state: &mut GuildState,
-    plan: &Plan,
-) {
+pub(super) fn furnish(rng: &mut ChaCha8Rng, ids: &mut Ids, state: &mut GuildState, plan: &Plan) {
     let guild_id = state.guild.id;
     let stickers: Arc<[Arc<Sticker>]> = (0..rng.random_range(0..6))
         .map(|number| Arc::new(sticker(rng, ids.next(), guild_id, number)))
@@ -46,8 +41,14 @@ pub(super) fn furnish(
         state.channels.values().filter(|channel| channel.is_voice()).cloned().collect();
     for _ in 0..rng.random_range(0..3) {
         let channel = voice.choose(rng).filter(|_| rng.random_bool(0.6));
-        let event =
-            scheduled_event(rng, ids.next(), guild_id, creator, channel.map(Arc::as_ref), plan.start);
+        let event = scheduled_event(
+            rng,
+            ids.next(),
+            guild_id,
+            creator,
+            channel.map(Arc::as_ref),
+            plan.start,
+        );
         state.entities.scheduled_events.insert(event.id.0, Arc::new(event));
     }
     for channel in voice.iter().filter(|channel| channel.kind == STAGE) {

@@ -150,11 +150,7 @@ impl Truth {
 
     fn reactions(&self) -> TruthTable<'_> {
         let rows = self.reactions.reactions.iter().map(|(key, told)| reaction_row(key, told));
-        table(
-            "reactions",
-            &["guild_id", "message_id", "emoji_key", "user_id", "type"],
-            rows,
-        )
+        table("reactions", &["guild_id", "message_id", "emoji_key", "user_id", "type"], rows)
     }
 
     fn votes(&self) -> TruthTable<'_> {
@@ -232,8 +228,9 @@ fn reaction_row(&(guild_id, ..): &ReactionKey, told: &ReactionTold) -> TruthRow 
         set(&mut row, "emoji_animated", animated);
     }
     if told.was_added {
-        let author_id = reaction.message_author_id.map(|id| id.0);
-        set(&mut row, "message_author_id", author_id);
+        if let Some(author_id) = reaction.message_author_id {
+            set(&mut row, "message_author_id", author_id.0);
+        }
         set(&mut row, "burst_colors", reaction.burst_colors.to_vec());
     }
     set_or_not(&mut row, "reacted_at", told.was_added);
