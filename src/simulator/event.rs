@@ -138,6 +138,8 @@ pub(crate) enum Event {
     MemberRemove(u64, Arc<User>),
     MembersChunk(Arc<Chunk>),
     PresenceUpdate(u64, Arc<Presence>),
+    /// A presence of which only the user's id is sent, all that Discord guarantees.
+    PartialPresence(u64, Arc<Presence>),
     VoiceStateUpdate {
         guild_id: u64,
         state: Arc<VoiceState>,
@@ -211,7 +213,7 @@ impl Event {
             Self::MemberUpdate(..) => "GUILD_MEMBER_UPDATE",
             Self::MemberRemove(..) => "GUILD_MEMBER_REMOVE",
             Self::MembersChunk(_) => "GUILD_MEMBERS_CHUNK",
-            Self::PresenceUpdate(..) => "PRESENCE_UPDATE",
+            Self::PresenceUpdate(..) | Self::PartialPresence(..) => "PRESENCE_UPDATE",
             Self::VoiceStateUpdate { .. } => "VOICE_STATE_UPDATE",
             Self::MessageCreate(_) => "MESSAGE_CREATE",
             Self::MessageUpdate(_) => "MESSAGE_UPDATE",
@@ -240,6 +242,7 @@ impl Event {
             | Self::MemberUpdate(guild_id, _)
             | Self::MemberRemove(guild_id, _)
             | Self::PresenceUpdate(guild_id, _)
+            | Self::PartialPresence(guild_id, _)
             | Self::VoiceStateUpdate { guild_id, .. }
             | Self::MessageDeleteBulk { guild_id, .. }
             | Self::TypingStart { guild_id, .. } => Some(*guild_id),
@@ -282,7 +285,7 @@ impl Event {
             Self::MemberAdd(..) | Self::MemberUpdate(..) | Self::MemberRemove(..) => {
                 Intents::GUILD_MEMBERS
             }
-            Self::PresenceUpdate(..) => Intents::GUILD_PRESENCES,
+            Self::PresenceUpdate(..) | Self::PartialPresence(..) => Intents::GUILD_PRESENCES,
             Self::VoiceStateUpdate { .. } => Intents::GUILD_VOICE_STATES,
             Self::MessageCreate(_)
             | Self::MessageUpdate(_)

@@ -4,18 +4,18 @@
 //! reads a clock. An event never names someone in passing whom the reader does not know as they are now:
 //! whether a reader learns from typing or voice events is its own affair, not a matter of truth.
 
-mod access;
-mod channels;
+pub(super) mod access;
+pub(super) mod channels;
 mod expressions;
 mod members;
 pub(crate) mod messages;
-mod moderation;
+pub(super) mod moderation;
 mod premium;
-mod reactions;
-mod schedule;
+pub(super) mod reactions;
+pub(super) mod schedule;
 pub(crate) mod structure;
-mod threads;
-mod voice;
+pub(super) mod threads;
+pub(super) mod voice;
 
 use std::collections::VecDeque;
 

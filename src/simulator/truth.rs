@@ -188,6 +188,9 @@ impl Truth {
             Event::PresenceUpdate(guild_id, presence) => {
                 self.guild(*guild_id).put_presence(presence)
             }
+            Event::PartialPresence(guild_id, presence) => {
+                self.guild(*guild_id).put_partial_presence(presence);
+            }
             // Its member was told before, see `is_current`; it counts for nothing here.
             Event::VoiceStateUpdate { guild_id, state, .. } => {
                 self.guild(*guild_id).put_voice(state)

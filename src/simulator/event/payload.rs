@@ -67,6 +67,9 @@ impl Event {
             Self::PresenceUpdate(guild_id, presence) => {
                 put(out, &PresenceView { guild_id: Some(Snowflake(*guild_id)), presence });
             }
+            Self::PartialPresence(guild_id, presence) => {
+                put(out, &json!({ "guild_id": Snowflake(*guild_id), "user": presence.user }));
+            }
             Self::VoiceStateUpdate { guild_id, state, person } => put(
                 out,
                 &VoiceStateView {

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::{Scene, any, messages};
 use crate::simulator::{
     event::{Event, Person, ReactedMessage, ReactionEvent},
-    model::{Message, PollVote, Reaction, ReactionEmoji},
+    model::{Emoji, Message, PollVote, Reaction, ReactionEmoji},
     wire::Snowflake,
     world::names,
 };
@@ -30,16 +30,19 @@ pub(super) fn emoji(scene: &mut Scene<'_>) -> ReactionEmoji {
     let unicode = names::emoji(scene.rng);
     let emojis = scene.guild().map(|guild| Arc::clone(&guild.guild.emojis)).unwrap_or_default();
     match any(scene.rng, 0..emojis.len()).filter(|_| is_custom) {
-        Some(place) => {
-            let emoji = &emojis[place];
-            ReactionEmoji {
-                id: Some(emoji.id),
-                name: emoji.name.clone(),
-                animated: Some(emoji.animated),
-            }
-        }
-        None => ReactionEmoji { id: None, name: unicode.into(), animated: None },
+        Some(place) => custom(&emojis[place]),
+        None => self::unicode(unicode),
     }
+}
+
+/// A Unicode emoji.
+pub(in crate::simulator) fn unicode(text: &str) -> ReactionEmoji {
+    ReactionEmoji { id: None, name: text.into(), animated: None }
+}
+
+/// An emoji of a guild.
+pub(in crate::simulator) fn custom(emoji: &Emoji) -> ReactionEmoji {
+    ReactionEmoji { id: Some(emoji.id), name: emoji.name.clone(), animated: Some(emoji.animated) }
 }
 
 pub(super) fn react(scene: &mut Scene<'_>) {
@@ -199,7 +202,7 @@ fn open_poll(scene: &mut Scene<'_>) -> Option<Arc<Message>> {
     any(scene.rng, 0..known.len()).map(|place| Arc::clone(&known[place]))
 }
 
-fn vote_of(message: &Message, user_id: u64, answer_id: u8) -> PollVote {
+pub(in crate::simulator) fn vote_of(message: &Message, user_id: u64, answer_id: u8) -> PollVote {
     PollVote {
         user_id: Snowflake(user_id),
         channel_id: message.channel_id,

@@ -27,6 +27,13 @@ impl<T> Told<T> {
     }
 }
 
+/// A presence as last told, and whether fields of it were left out.
+#[derive(Clone, Debug)]
+pub(super) struct PresenceTold {
+    pub(super) presence: Arc<Presence>,
+    pub(super) is_partial: bool,
+}
+
 /// A channel with the overwrites that it once had.
 #[derive(Clone, Debug)]
 pub(super) struct ChannelTold {
@@ -79,7 +86,7 @@ pub(super) struct GuildTold {
     pub(super) roles: BTreeMap<u64, Told<Role>>,
     pub(super) channels: BTreeMap<u64, ChannelTold>,
     pub(super) members: BTreeMap<u64, Told<Member>>,
-    pub(super) presences: BTreeMap<u64, Arc<Presence>>,
+    pub(super) presences: BTreeMap<u64, PresenceTold>,
     pub(super) voice_states: BTreeMap<u64, Told<VoiceState>>,
     pub(super) entities: EntitiesTold,
     /// Members named by the complete list that is being received.
@@ -261,7 +268,14 @@ impl GuildTold {
     }
 
     pub(super) fn put_presence(&mut self, presence: &Arc<Presence>) {
-        self.presences.insert(presence.user.id.0, Arc::clone(presence));
+        let told = PresenceTold { presence: Arc::clone(presence), is_partial: false };
+        self.presences.insert(presence.user.id.0, told);
+    }
+
+    /// A presence that lacks fields.
+    pub(super) fn put_partial_presence(&mut self, presence: &Arc<Presence>) {
+        let told = PresenceTold { presence: Arc::clone(presence), is_partial: true };
+        self.presences.insert(presence.user.id.0, told);
     }
 
     pub(super) fn put_voice(&mut self, state: &Arc<VoiceState>) {

@@ -7,20 +7,13 @@ use std::sync::Arc;
 
 use crate::simulator::model::{Attachment, Message};
 
-/// A version that another one took the place of.
-#[derive(Clone, Debug)]
-pub(super) struct Superseded {
-    pub(super) message: Arc<Message>,
-    /// What superseded it, where that is one thing.
-    pub(super) cause: Option<&'static str>,
-}
-
 /// One message as told so far.
 #[derive(Clone, Debug, Default)]
 pub(super) struct MessageTold {
     pub(super) current: Option<Arc<Message>>,
     pub(super) channel_id: u64,
-    pub(super) superseded: Vec<Superseded>,
+    /// Earlier versions, by the time of their edit in milliseconds, then as they arrived.
+    pub(super) superseded: Vec<Arc<Message>>,
     /// Whether content, embeds, attachments, components and poll were ever told.
     pub(super) content_told: bool,
     /// Whether MESSAGE_CREATE told of it: an update says nothing of `tts`, it has it false always.
@@ -39,6 +32,9 @@ impl MessageTold {
         let mut told = without_signatures(message);
         self.channel_id = message.channel_id.0;
         if let Some(known) = &self.current {
+            if edited_ms(&told) < edited_ms(known) {
+                return self.tell_earlier(told, content_told);
+            }
             if self.content_told && !content_told {
                 told = Arc::new(with_content_of(&told, known));
             }
@@ -50,13 +46,28 @@ impl MessageTold {
             // Text that is told for the first time completes a version, it does not supersede one.
             let completes = content_told && !self.content_told;
             if !completes && !is_same_version(known, &told) {
-                let superseded =
-                    Superseded { message: Arc::clone(known), cause: cause(known, &told) };
-                self.superseded.push(superseded);
+                self.superseded.push(Arc::clone(known));
             }
         }
         self.content_told |= content_told;
         self.current = Some(told);
+    }
+
+    /// A version that was overtaken by a later edit: history, and nothing else.
+    fn tell_earlier(&mut self, told: Arc<Message>, content_told: bool) {
+        let at = edited_ms(&told);
+        let is_known =
+            |version: &Arc<Message>| edited_ms(version) == at && is_same_version(version, &told);
+        if content_told == self.content_told && !self.superseded.iter().any(is_known) {
+            let place = self.superseded.partition_point(|version| edited_ms(version) <= at);
+            self.superseded.insert(place, told);
+        }
+    }
+
+    /// What superseded an earlier version, where that is one thing.
+    pub(super) fn cause(&self, revision: usize) -> Option<&'static str> {
+        let next = self.superseded.get(revision + 1).or(self.current.as_ref())?;
+        cause(self.superseded.get(revision)?, next)
     }
 
     /// MESSAGE_DELETE or MESSAGE_DELETE_BULK; the first cause stays.
@@ -64,6 +75,11 @@ impl MessageTold {
         self.channel_id = channel_id;
         self.delete_cause.get_or_insert(cause);
     }
+}
+
+/// When a version was made; that of a message that was never edited comes first.
+fn edited_ms(message: &Message) -> Option<i64> {
+    message.edited_timestamp.map(|at| at.as_ms())
 }
 
 /// Why the next version came; `None` if several things changed at once.

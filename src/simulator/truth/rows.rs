@@ -88,8 +88,10 @@ impl Truth {
                 "presences",
                 &["guild_id", "user_id"],
                 guilds().flat_map(|(&id, guild)| {
-                    guild.presences.iter().map(move |(&user_id, presence)| {
-                        guild_user_row(id, user_id, presence, columns::PRESENCES, None)
+                    guild.presences.iter().map(move |(&user_id, told)| {
+                        // Which of a partial presence's fields are kept is the reader's affair.
+                        let columns = if told.is_partial { &[] } else { columns::PRESENCES };
+                        guild_user_row(id, user_id, &told.presence, columns, None)
                     })
                 }),
             ),
@@ -304,11 +306,11 @@ fn revision_rows(
     id: u64,
     told: &MessageTold,
 ) -> impl Iterator<Item = TruthRow> + '_ {
-    told.superseded.iter().enumerate().map(move |(revision, superseded)| {
-        let mut row = version_row(&superseded.message, columns::REVISIONS, told.content_told);
+    told.superseded.iter().enumerate().map(move |(revision, message)| {
+        let mut row = version_row(message, columns::REVISIONS, told.content_told);
         // It is no column of revisions: a forward is never edited.
         row.remove("message_snapshots");
-        if let Some(cause) = superseded.cause {
+        if let Some(cause) = told.cause(revision) {
             set(&mut row, "cause", cause);
         }
         set(&mut row, "guild_id", guild_id);
@@ -324,6 +326,10 @@ fn version_row(message: &Message, columns: Columns, content_told: bool) -> Truth
     project(&mut wire, columns, &mut row);
     if content_told {
         project(&mut wire, columns::MESSAGE_CONTENT, &mut row);
+    }
+    // PostgreSQL has no text with U+0000, so a reader leaves it out.
+    if let Some(Value::String(content)) = row.get_mut("content") {
+        content.retain(|character| character != '\0');
     }
     row
 }
