@@ -18,7 +18,7 @@ type Key = (u64, u64);
 
 /// Some tables, kept the way a careful person would by hand.
 #[derive(Default, Debug)]
-struct Reader {
+pub(super) struct Reader {
     users: BTreeMap<u64, Value>,
     members: BTreeMap<Key, (Value, bool)>,
     roles: BTreeMap<Key, (Value, bool)>,
@@ -42,7 +42,7 @@ fn list(value: &Value) -> &[Value] {
 }
 
 impl Reader {
-    fn read(&mut self, event: &str, d: &Value) {
+    pub(super) fn read(&mut self, event: &str, d: &Value) {
         let guild_id = id(&d["guild_id"]);
         self.entities.read(event, d);
         match event {
@@ -365,7 +365,7 @@ fn two(map: BTreeMap<Key, (Value, bool)>) -> BTreeMap<Vec<u64>, (Value, Option<b
         .collect()
 }
 
-fn check(truth: &Truth, reader: Reader) {
+pub(super) fn check(truth: &Truth, reader: Reader) {
     let roles = ["name", "color", "position", "hoist", "mentionable", "tags", "flags"];
     compare(truth, "roles", &["guild_id", "id"], &roles, two(reader.roles));
     let channels = [
