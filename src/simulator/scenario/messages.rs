@@ -133,7 +133,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
                 let Some(message) = play.kept("message") else { return };
                 play.scene(|scene| threads::start_from(scene, &message));
             }),
-            step("poll {poll} is posted", |play| post_poll(play)),
+            step("poll {poll} is posted", post_poll),
             step("poll {poll} ends", end_poll),
         ],
     },
@@ -164,7 +164,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         name: "poll",
         description: "A poll with votes, one of them taken back and one that was cast before anyone listened; it ends.",
         steps: &[
-            step("poll {poll} is posted in channel {channel}", |play| post_poll(play)),
+            step("poll {poll} is posted in channel {channel}", post_poll),
             step("two users vote in poll {poll}, one for two answers", |play| {
                 vote(play, 0, 1);
                 vote(play, 0, 2);
