@@ -170,13 +170,8 @@ async fn play(simulator: Simulator, scenario: &'static Scenario) -> Result<(), C
     let playing = thread::Builder::new()
         .name("scenario".to_owned())
         .spawn(move || {
-            let played = player.play(scenario, Duration::MAX, |line| {
-                println!("{line}");
-                let _ = stdout().flush();
-            });
-            if played.is_ok() {
-                println!("scenario {} is over", scenario.name);
-                let _ = stdout().flush();
+            if player.play(scenario, Duration::MAX, say).is_ok() {
+                say(&format!("scenario {} is over", scenario.name));
             }
         })
         .map_err(CliError::failed)?;
@@ -187,8 +182,14 @@ async fn play(simulator: Simulator, scenario: &'static Scenario) -> Result<(), C
 
 fn print_scenarios() {
     for scenario in scenario::all() {
-        println!("{}: {}", scenario.name, scenario.description);
+        say(&format!("{}: {}", scenario.name, scenario.description));
     }
+}
+
+/// Prints a line at once. Whoever has read enough of them may close the pipe.
+fn say(line: &str) {
+    let _ = writeln!(stdout(), "{line}");
+    let _ = stdout().flush();
 }
 
 async fn report(simulator: &Simulator) -> Result<(), CliError> {

@@ -30,11 +30,12 @@ pub(super) fn invite(scene: &mut Scene<'_>) {
     let codes = guild.entities.invites.keys();
     let known: Vec<Box<str>> =
         codes.filter(|code| !has_audience || truth.knows_invite(guild_id, code)).cloned().collect();
-    if known.len() >= MAX_INVITES || (!known.is_empty() && scene.rng.random_bool(0.35)) {
+    let is_full = guild.entities.invites.len() >= MAX_INVITES;
+    if !known.is_empty() && (is_full || scene.rng.random_bool(0.35)) {
         let place = scene.rng.random_range(0..known.len());
         return delete_invite(scene, &known[place]);
     }
-    let Some(guild) = scene.guild() else { return };
+    let Some(guild) = scene.guild().filter(|_| !is_full) else { return };
     let channels: Vec<u64> = guild
         .channels
         .values()

@@ -2,6 +2,7 @@
 //! simulator's types.
 
 mod entities;
+mod specs;
 
 use std::collections::BTreeMap;
 
