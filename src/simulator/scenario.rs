@@ -83,14 +83,8 @@ pub fn find(name: &str) -> Option<&'static Scenario> {
 impl Scenario {
     /// How many steps it has.
     #[must_use]
-    pub fn len(&self) -> usize {
+    pub fn step_count(&self) -> usize {
         self.steps.len()
-    }
-
-    /// Whether it has no steps, which none does.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.steps.is_empty()
     }
 }
 
@@ -120,7 +114,7 @@ impl Simulator {
         patience: Duration,
         mut said: impl FnMut(&str),
     ) -> Result<(), ScenarioError> {
-        for step in 0..scenario.len() {
+        for step in 0..scenario.step_count() {
             let since = Instant::now();
             while !self.has_audience() {
                 if since.elapsed() >= patience {
@@ -139,7 +133,7 @@ impl Simulator {
     /// Plays a scenario in one go although nobody may be watching, and returns what happened.
     #[must_use]
     pub fn play_unseen(&self, scenario: &'static Scenario) -> Vec<String> {
-        (0..scenario.len()).filter_map(|step| self.play_step(scenario, step)).collect()
+        (0..scenario.step_count()).filter_map(|step| self.play_step(scenario, step)).collect()
     }
 }
 

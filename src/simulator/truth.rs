@@ -149,7 +149,8 @@ impl Truth {
             Event::Resumed => {}
             Event::GuildCreate(snapshot) => {
                 self.tell_people(snapshot.guild.id.0, &snapshot.members);
-                self.guild(snapshot.guild.id.0).create(snapshot);
+                let bot_id = self.bot_id;
+                self.guild(snapshot.guild.id.0).create(snapshot, bot_id);
             }
             Event::GuildUpdate { guild, roles } => self.guild(guild.id.0).update(guild, roles),
             Event::GuildDelete { guild_id, unavailable } => {

@@ -17,7 +17,7 @@ const NOT_TO_BE_FOLDED: [&str; 4] =
 async fn watch(simulator: &Simulator, scenario: &'static Scenario) -> (Vec<String>, Vec<String>) {
     let mut client = Client::loaded(simulator, [0, 1], ALL_INTENTS).await;
     let (mut lines, mut frames) = (Vec::new(), Vec::new());
-    for step in 0..scenario.len() {
+    for step in 0..scenario.step_count() {
         lines.push(simulator.play_step(scenario, step).unwrap());
         if simulator.sequence(0) == 0 {
             frames.append(&mut client.frames);
@@ -25,7 +25,7 @@ async fn watch(simulator: &Simulator, scenario: &'static Scenario) -> (Vec<Strin
         }
         client.until_sequence(simulator.sequence(0)).await;
     }
-    assert_eq!(simulator.play_step(scenario, scenario.len()), None);
+    assert_eq!(simulator.play_step(scenario, scenario.step_count()), None);
     frames.append(&mut client.frames);
     (lines, frames)
 }
@@ -70,7 +70,7 @@ async fn every_step_tells_something_or_says_that_nobody_is_told() {
     for scenario in scenario::all() {
         let simulator = start(small(3));
         let mut client = Client::loaded(&simulator, [0, 1], ALL_INTENTS).await;
-        for step in 0..scenario.len() {
+        for step in 0..scenario.step_count() {
             let before = simulator.sequence(0);
             let line = simulator.play_step(scenario, step).unwrap();
             let is_silent = silent.iter().any(|word| line.contains(word));
@@ -207,6 +207,6 @@ fn names_are_unique_and_found() {
 fn a_scenario_can_be_played_although_nobody_watches() {
     for scenario in scenario::all() {
         let simulator = start(small(2));
-        assert_eq!(simulator.play_unseen(scenario).len(), scenario.len());
+        assert_eq!(simulator.play_unseen(scenario).len(), scenario.step_count());
     }
 }

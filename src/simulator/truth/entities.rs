@@ -64,7 +64,7 @@ impl EntitiesTold {
     }
 
     /// What only GUILD_CREATE lists.
-    pub(super) fn list(&mut self, snapshot: &GuildSnapshot) {
+    pub(super) fn list(&mut self, snapshot: &GuildSnapshot, bot_id: u64) {
         let sounds = &snapshot.soundboard_sounds;
         self.sounds.replace(sounds.iter().map(|sound| (sound.sound_id.0, sound)));
         let stages = &snapshot.stage_instances;
@@ -74,8 +74,12 @@ impl EntitiesTold {
         for event_id in gone {
             self.leave_subscribers_open(event_id);
         }
-        for member in snapshot.threads.iter().filter_map(|(_, member)| *member) {
-            self.join_thread(member);
+        for (thread, member) in &snapshot.threads {
+            match member {
+                Some(member) => self.join_thread(*member),
+                // No documentation says that a membership that is not named here has ended.
+                None => self.thread_members.leave_open(&(thread.id.0, bot_id)),
+            }
         }
     }
 

@@ -100,14 +100,14 @@ impl GuildTold {
     }
 
     /// GUILD_CREATE: replaces everything that it lists, adds members and presences.
-    pub(super) fn create(&mut self, snapshot: &GuildSnapshot) {
+    pub(super) fn create(&mut self, snapshot: &GuildSnapshot, bot_id: u64) {
         self.guild = Some(Arc::clone(&snapshot.guild));
         self.extras = Some(snapshot.extras);
         self.access = GuildAccess::Available;
         self.in_outage = false;
         self.replace_roles(&snapshot.roles);
         self.entities.list_expressions(&snapshot.guild);
-        self.entities.list(snapshot);
+        self.entities.list(snapshot, bot_id);
         let present: BTreeSet<u64> = snapshot.channels.iter().map(|channel| channel.id.0).collect();
         for (id, told) in &mut self.channels {
             if !told.gone && !told.channel.is_thread() && !present.contains(id) {

@@ -78,6 +78,13 @@ impl<K: Ord, T> Shelf<K, T> {
         ended
     }
 
+    /// Whether it is gone is left open.
+    pub(super) fn leave_open(&mut self, key: &K) {
+        if let Some(entry) = self.0.get_mut(key) {
+            entry.end.leave_open();
+        }
+    }
+
     /// Whether those that are chosen are gone is left open.
     pub(super) fn leave_open_where(&mut self, chosen: impl Fn(&T) -> bool) {
         for entry in self.0.values_mut().filter(|entry| chosen(&entry.object)) {
