@@ -18,6 +18,7 @@ mod orders;
 pub mod remote;
 mod replay;
 mod rest;
+pub mod scenario;
 mod server;
 mod session;
 #[cfg(test)]

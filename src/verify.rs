@@ -1,6 +1,7 @@
 //! Compares a database with what a simulator knows to be true, table by table.
 //!
-//! Both sides are read in the order of the key and merged, so memory does not grow with the tables.
+//! Both sides are read in the order of the key and merged, so memory does not grow with the tables. Keys
+//! are numbers or text; text is ordered by its bytes on both sides.
 //!
 //! **Invariant:** reads only, in one snapshot; a column that the truth leaves out is not compared.
 
@@ -20,6 +21,8 @@ use crate::{
 const MAX_EXAMPLES: usize = 3;
 /// The truth's name for "the tombstone is set".
 const GONE: &str = "__gone";
+/// The truth's way to say of a time only whether it is set.
+const SET: &str = "__set";
 
 /// How one table compares.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -71,8 +74,8 @@ pub async fn compare<'a>(
 
 async fn compare_table(client: &Client, truth: TruthTable<'_>) -> Result<TableReport, StoreError> {
     let failed = || StoreError::query(client, "read a table to compare it");
-    let key = truth.key.iter().map(|column| format!("\"{column}\"")).collect::<Vec<_>>().join(", ");
-    let sql = format!("select to_jsonb(t) from discord.{} t order by {key}", truth.name);
+    let order = order_by(client, &truth).await?;
+    let sql = format!("select to_jsonb(t) from discord.{} t order by {order}", truth.name);
     let rows =
         client.query_raw(&sql, std::iter::empty::<&(dyn ToSql + Sync)>()).await.map_err(failed())?;
     pin_mut!(rows);
@@ -115,6 +118,23 @@ async fn compare_table(client: &Client, truth: TruthTable<'_>) -> Result<TableRe
     }
 }
 
+/// The order of the key as [`KeyPart`] has it, whatever collation the database has.
+async fn order_by(client: &Client, truth: &TruthTable<'_>) -> Result<String, StoreError> {
+    let sql = "select attname::text from pg_attribute \
+                where attrelid = $1::text::regclass and atttypid = 'text'::regtype";
+    let table = format!("discord.{}", truth.name);
+    let texts = client
+        .query(sql, &[&table])
+        .await
+        .map_err(StoreError::query(client, "read the columns of a table to compare it"))?;
+    let texts: Vec<&str> = texts.iter().map(|row| row.get(0)).collect();
+    let columns = truth.key.iter().map(|column| {
+        let collation = if texts.contains(column) { " collate \"C\"" } else { "" };
+        format!("\"{column}\"{collation}")
+    });
+    Ok(columns.collect::<Vec<_>>().join(", "))
+}
+
 async fn next(
     rows: &mut (
              impl futures_util::Stream<Item = Result<tokio_postgres::Row, tokio_postgres::Error>> + Unpin
@@ -136,8 +156,21 @@ fn tombstone(table: &str) -> Option<&'static str> {
     Some(table.columns[table.only(Merge::Tombstone)?].name)
 }
 
-fn key_of(row: &TruthRow, key: &[&str]) -> Vec<i64> {
-    key.iter().map(|column| row.get(*column).and_then(Value::as_i64).unwrap_or_default()).collect()
+/// A value of a key column, ordered as PostgreSQL orders it: null comes last.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum KeyPart<'a> {
+    Number(i64),
+    Text(&'a str),
+    Null,
+}
+
+fn key_of<'a>(row: &'a TruthRow, key: &[&str]) -> Vec<KeyPart<'a>> {
+    let part = |column: &&str| match row.get(*column) {
+        Some(Value::Number(number)) => number.as_i64().map_or(KeyPart::Null, KeyPart::Number),
+        Some(Value::String(text)) => KeyPart::Text(text),
+        _ => KeyPart::Null,
+    };
+    key.iter().map(part).collect()
 }
 
 fn differences(
@@ -156,6 +189,13 @@ fn differences(
             continue;
         }
         let found = found.get(column).unwrap_or(&Value::Null);
+        if let Some(is_set) = expected.get(SET) {
+            if is_set != &Value::Bool(!found.is_null()) {
+                let set = if found.is_null() { "not set" } else { "set" };
+                differences.push(format!("{column} is {set}"));
+            }
+            continue;
+        }
         if !same(expected, found) {
             differences.push(format!("{column} is {found}, not {expected}"));
         }
@@ -163,7 +203,7 @@ fn differences(
     differences
 }
 
-/// Equal values, or two spellings of one time.
+/// Equal values, or two spellings of one time or number.
 fn same(expected: &Value, found: &Value) -> bool {
     if expected == found {
         return true;
@@ -172,6 +212,10 @@ fn same(expected: &Value, found: &Value) -> bool {
         (Value::String(expected), Value::String(found)) => {
             let time = |text: &str| text.parse::<jiff::Timestamp>().ok();
             time(expected).is_some_and(|expected| Some(expected) == time(found))
+        }
+        (Value::Number(expected), Value::Number(found)) => {
+            let is_whole = |number: &serde_json::Number| number.is_i64() || number.is_u64();
+            !(is_whole(expected) && is_whole(found)) && expected.as_f64() == found.as_f64()
         }
         _ => false,
     }
@@ -186,5 +230,56 @@ impl fmt::Display for Key<'_> {
             .iter()
             .map(|column| format!("{column} {}", self.0.get(*column).unwrap_or(&Value::Null)));
         f.write_str(&key.collect::<Vec<_>>().join(" "))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn row(value: Value) -> TruthRow {
+        let Value::Object(row) = value else { panic!("not a row: {value}") };
+        row
+    }
+
+    #[test]
+    fn keys_are_ordered_as_the_database_orders_them() {
+        let key = ["guild_id", "code"];
+        let rows = [
+            json!({ "guild_id": 1, "code": "B" }),
+            json!({ "guild_id": 1, "code": "a" }),
+            json!({ "guild_id": 1, "code": "ä" }),
+            json!({ "guild_id": 1, "code": null }),
+            json!({ "guild_id": 2, "code": "A" }),
+        ]
+        .map(row);
+        let keys: Vec<_> = rows.iter().map(|row| key_of(row, &key)).collect();
+        assert!(keys.is_sorted(), "{keys:?}");
+        assert!(keys.windows(2).all(|pair| pair[0] != pair[1]));
+    }
+
+    #[test]
+    fn a_time_of_the_receiver_is_compared_as_set_or_not() {
+        let expected = |is_set: bool| row(json!({ "voted_at": { "__set": is_set } }));
+        let set = row(json!({ "voted_at": "2026-01-01T00:00:00+00:00" }));
+        let unset = row(json!({ "voted_at": null }));
+        assert_eq!(differences(&expected(true), &set, None), Vec::<String>::new());
+        assert_eq!(differences(&expected(false), &unset, None), Vec::<String>::new());
+        assert_eq!(differences(&expected(false), &set, None), ["voted_at is set"]);
+        assert_eq!(differences(&expected(true), &unset, None), ["voted_at is not set"]);
+    }
+
+    #[test]
+    fn numbers_and_times_are_the_same_in_every_spelling() {
+        assert!(same(&json!(1.0), &json!(1)));
+        assert!(!same(&json!(1.5), &json!(1)));
+        // Ids that differ by less than a double tells apart.
+        assert!(!same(&json!(9_007_199_254_740_993_u64), &json!(9_007_199_254_740_992_u64)));
+        assert!(same(
+            &json!("2026-01-01T00:00:00.5+00:00"),
+            &json!("2026-01-01T01:00:00.500+01:00")
+        ));
     }
 }

@@ -9,7 +9,10 @@ use std::{
 
 mod db;
 
-use dsqlstate::embedded::{Embedded, EmbeddedOptions};
+use dsqlstate::{
+    embedded::{Embedded, EmbeddedOptions},
+    simulator::scenario,
+};
 use tempfile::TempDir;
 
 /// A directory with a `dsqlstate.toml` that holds `config` and keeps its data below.
@@ -53,6 +56,20 @@ fn a_typo_in_the_configuration_is_one_line_and_starts_nothing() {
     let expected = "dsqlstate.toml:4: writer.partition: unknown key, did you mean \"partitions\"?, known here: ";
     assert_one_error(&output, 2, expected);
     assert!(!dir.path().join("data").exists());
+}
+
+#[test]
+fn the_names_of_scenarios_are_listed() {
+    let dir = TempDir::new().expect("a temporary directory");
+    let output = dsqlstate(dir.path(), &["simulate", "--scenario", "list"]);
+    assert_eq!(output.status.code(), Some(0));
+    let shown = text(&output.stdout);
+    let names: Vec<_> = shown.lines().filter_map(|line| line.split(':').next()).collect();
+    assert_eq!(names, scenario::all().map(|scenario| scenario.name).collect::<Vec<_>>());
+
+    let output = dsqlstate(dir.path(), &["simulate", "--scenario", "lists"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(text(&output.stderr).contains("--scenario list"), "{}", text(&output.stderr));
 }
 
 #[test]

@@ -12,14 +12,17 @@ use std::{
     io::{Write, stdin, stdout},
     net::SocketAddr,
     path::PathBuf,
+    sync::Arc,
+    thread,
     time::Duration,
 };
 
-use clap::Args;
+use clap::{Args, builder::ArgPredicate};
 use dsqlstate::{
     config::{PRIVILEGED_INTENTS, intent_by_name, names_of},
     simulator::{
         LimitsConfig, Simulator, SimulatorConfig, SimulatorError, SimulatorStats, control,
+        scenario::{self, Scenario},
     },
 };
 use twilight_model::gateway::Intents;
@@ -35,8 +38,8 @@ pub(crate) struct SimulateArgs {
     /// Address for gateway and REST; port 0 takes a free one.
     #[arg(long, default_value = "127.0.0.1:7000")]
     listen: SocketAddr,
-    /// Number of guilds.
-    #[arg(long, default_value_t = 100)]
+    /// Number of guilds; 3 with --scenario.
+    #[arg(long, default_value_t = 100, default_value_if("scenario", ArgPredicate::IsPresent, "3"))]
     guilds: u32,
     /// Guilds without channels, for DiscordDB; with any, the world's clock is the real one.
     #[arg(long, default_value_t = 0, value_name = "N")]
@@ -68,6 +71,9 @@ pub(crate) struct SimulateArgs {
     /// Recorded payloads per second; as fast as the client reads if left out.
     #[arg(long, value_name = "N", requires = "replay", value_parser = rate)]
     replay_rate: Option<f64>,
+    /// Play a scenario to whoever connects, and print a line per step; `list` prints their names.
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["control", "replay"], value_parser = scenario_name)]
+    scenario: Option<&'static str>,
     /// Read commands from standard input and answer each with a line of JSON, until the input ends.
     #[arg(long)]
     control: bool,
@@ -105,6 +111,17 @@ fn intent(name: &str) -> Result<Intents, String> {
     })
 }
 
+/// Prints the scenarios instead of playing one.
+const LIST: &str = "list";
+
+fn scenario_name(text: &str) -> Result<&'static str, String> {
+    if text == LIST {
+        return Ok(LIST);
+    }
+    let unknown = || format!("no such scenario; `--scenario {LIST}` prints their names");
+    scenario::find(text).map(|scenario| scenario.name).ok_or_else(unknown)
+}
+
 fn rate(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
         Ok(rate) if rate.is_finite() && rate >= 0.0 => Ok(rate),
@@ -122,6 +139,13 @@ fn factor(text: &str) -> Result<f64, String> {
 /// Runs the simulator until SIGINT, SIGTERM or, with `--control`, the end of its input.
 pub(crate) fn run(args: SimulateArgs) -> Result<(), CliError> {
     let (control, empty_guilds) = (args.control, args.empty_guilds);
+    let scenario = match args.scenario {
+        Some(LIST) => {
+            print_scenarios();
+            return Ok(());
+        }
+        name => name.and_then(scenario::find),
+    };
     let simulator = Simulator::start(args.into_config()).map_err(start_error)?;
     if control {
         // The terminal's Ctrl-C is for whoever runs this as a child; its input ends with them.
@@ -131,7 +155,41 @@ pub(crate) fn run(args: SimulateArgs) -> Result<(), CliError> {
         })?;
     }
     print_start(&simulator, empty_guilds);
-    block_on(report(&simulator))?
+    match scenario {
+        Some(scenario) => block_on(play(simulator, scenario))?,
+        None => block_on(report(&simulator))?,
+    }
+}
+
+/// Plays a scenario as soon as someone is there, then goes on answering until it is told to stop.
+async fn play(simulator: Simulator, scenario: &'static Scenario) -> Result<(), CliError> {
+    let mut signals = Signals::new().map_err(CliError::failed)?;
+    let simulator = Arc::new(simulator);
+    let player = Arc::clone(&simulator);
+    // Its own thread: it waits, and nothing of it must be undone when a signal ends the process.
+    let playing = thread::Builder::new()
+        .name("scenario".to_owned())
+        .spawn(move || {
+            if player.play(scenario, Duration::MAX, say).is_ok() {
+                say(&format!("scenario {} is over", scenario.name));
+            }
+        })
+        .map_err(CliError::failed)?;
+    signals.next().await;
+    drop(playing);
+    Ok(())
+}
+
+fn print_scenarios() {
+    for scenario in scenario::all() {
+        say(&format!("{}: {}", scenario.name, scenario.description));
+    }
+}
+
+/// Prints a line at once. Whoever has read enough of them may close the pipe.
+fn say(line: &str) {
+    let _ = writeln!(stdout(), "{line}");
+    let _ = stdout().flush();
 }
 
 async fn report(simulator: &Simulator) -> Result<(), CliError> {

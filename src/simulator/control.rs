@@ -10,11 +10,15 @@ use std::{
     fs::File,
     io::{self, BufRead, BufWriter, Write},
     path::Path,
+    time::Duration,
 };
 
 use serde_json::{Value, json};
 
-use super::Simulator;
+use super::{Simulator, scenario};
+
+/// How long a scenario waits for a client that takes what was sent or identifies again.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The commands, one per line: what to type and what it does.
 pub const COMMANDS: &[(&str, &str)] = &[
@@ -24,6 +28,10 @@ pub const COMMANDS: &[(&str, &str)] = &[
     ("pause", "no live events until `rate` or `unpause`"),
     ("unpause", "live events again"),
     ("step N", "exactly N live events now"),
+    (
+        "scenario NAME",
+        "play a scenario to whoever is connected, and tell what happened step by step",
+    ),
     ("hush on|off", "leave requests for member lists unanswered, or answer them again"),
     (
         "settled",
@@ -97,6 +105,7 @@ fn execute(simulator: &Simulator, line: &str) -> Result<Value, String> {
         ["pause"] => drop(simulator.pause()),
         ["unpause"] => simulator.unpause(),
         ["step", count] => simulator.step(number(count)?),
+        ["scenario", name] => return play(simulator, name),
         ["hush", state] => simulator.hush(switch(state)?),
         ["drop"] => simulator.drop_connections(),
         ["reconnect", shard] => simulator.reconnect(number(shard)?),
@@ -119,6 +128,20 @@ fn execute(simulator: &Simulator, line: &str) -> Result<Value, String> {
         }
     }
     Ok(Value::Null)
+}
+
+/// Plays a scenario; where nobody is connected it happens unseen.
+fn play(simulator: &Simulator, name: &str) -> Result<Value, String> {
+    let scenario = scenario::find(name).ok_or_else(|| {
+        let names: Vec<&str> = scenario::all().map(|scenario| scenario.name).collect();
+        format!("no such scenario: {name:?}; there are: {}", names.join(", "))
+    })?;
+    if simulator.stats().connections == 0 {
+        return Ok(simulator.play_unseen(scenario).into());
+    }
+    let mut lines = Vec::new();
+    let played = simulator.play(scenario, PATIENCE, |line| lines.push(line.to_owned()));
+    played.map(|()| lines.into()).map_err(|error| error.to_string())
 }
 
 fn number<T: std::str::FromStr>(word: &str) -> Result<T, String> {
@@ -186,6 +209,7 @@ mod tests {
             "once|spread" => "once",
             "SHARD" | "SKIP" | "VALUE" => "0",
             "SHARE" => "0.5",
+            "NAME" => "outage-and-return",
             "CODE" => "4000",
             "GUILD" | "ID" => &guild_text,
             "CHANNEL" => "1",
@@ -217,6 +241,7 @@ mod tests {
             Simulator::start(SimulatorConfig { guilds: 0, ..SimulatorConfig::default() })
                 .expect("a free port");
         for line in [
+            "scenario nothing",
             "permit 1 fly on",
             "forward -1",
             "insert 1 0 nobody x",

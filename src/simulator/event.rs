@@ -3,16 +3,40 @@
 //! **Invariant:** an event is complete in itself. It is turned into a payload for a session and folded
 //! into the truth from the same objects, and neither looks at the world again.
 
+mod access;
+mod expression;
+mod family;
+mod moderation;
+mod payload;
+mod premium;
+mod reaction;
+mod schedule;
+mod thread;
+mod voice;
+
 use std::sync::Arc;
 
 use serde::{Serialize, Serializer};
-use serde_json::{Value, json};
+use serde_json::Value;
 use twilight_model::gateway::Intents;
 
+use self::family::Family;
+pub(crate) use self::{
+    access::AccessEvent,
+    expression::ExpressionEvent,
+    family::{Change, Need},
+    moderation::ModerationEvent,
+    premium::PremiumEvent,
+    reaction::{ReactedMessage, ReactionEvent},
+    schedule::ScheduleEvent,
+    thread::{ThreadEvent, ThreadList, ThreadMembers},
+    voice::VoiceEvent,
+};
 use super::{
     model::{
         Channel, ChannelView, CurrentUser, Guild, GuildExtras, Member, MemberView, Message,
-        Presence, PresenceView, Role, User, VoiceState, VoiceStateView,
+        Presence, Role, ScheduledEvent, SoundboardSound, StageInstance, ThreadMember, User,
+        VoiceState,
     },
     wire::{Snowflake, Time},
 };
@@ -40,8 +64,12 @@ pub(crate) struct GuildSnapshot {
     pub(crate) guild: Arc<Guild>,
     pub(crate) extras: GuildExtras,
     pub(crate) roles: Vec<Arc<Role>>,
-    /// Threads too.
     pub(crate) channels: Vec<Arc<Channel>>,
+    /// The active threads, with the bot's membership of those that it is in.
+    pub(crate) threads: Vec<(Arc<Channel>, Option<ThreadMember>)>,
+    pub(crate) stage_instances: Vec<Arc<StageInstance>>,
+    pub(crate) scheduled_events: Vec<Arc<ScheduledEvent>>,
+    pub(crate) soundboard_sounds: Vec<Arc<SoundboardSound>>,
     pub(crate) members: Vec<Person>,
     pub(crate) presences: Vec<Arc<Presence>>,
     /// `None` without the GUILD_VOICE_STATES intent, when nothing is told of them.
@@ -92,7 +120,12 @@ pub(crate) enum Event {
     ChannelCreate(Arc<Channel>),
     ChannelUpdate(Arc<Channel>),
     ChannelDelete(Arc<Channel>),
-    ThreadCreate(Arc<Channel>),
+    /// A new thread, or one that the bot was added to: then with the bot's membership.
+    ThreadCreate {
+        thread: Arc<Channel>,
+        newly_created: bool,
+        member: Option<ThreadMember>,
+    },
     ThreadUpdate(Arc<Channel>),
     ThreadDelete(Arc<Channel>),
     ChannelPinsUpdate {
@@ -105,6 +138,8 @@ pub(crate) enum Event {
     MemberRemove(u64, Arc<User>),
     MembersChunk(Arc<Chunk>),
     PresenceUpdate(u64, Arc<Presence>),
+    /// A presence of which only the user's id is sent, all that Discord guarantees.
+    PartialPresence(u64, Arc<Presence>),
     VoiceStateUpdate {
         guild_id: u64,
         state: Arc<VoiceState>,
@@ -129,6 +164,14 @@ pub(crate) enum Event {
         person: Person,
         at: Time,
     },
+    Access(AccessEvent),
+    Expression(ExpressionEvent),
+    Moderation(ModerationEvent),
+    Premium(PremiumEvent),
+    Reaction(ReactionEvent),
+    Schedule(ScheduleEvent),
+    Thread(ThreadEvent),
+    Voice(VoiceEvent),
     /// An event of which the truth keeps nothing but the count.
     Other {
         name: Box<str>,
@@ -162,7 +205,7 @@ impl Event {
             Self::ChannelCreate(_) => "CHANNEL_CREATE",
             Self::ChannelUpdate(_) => "CHANNEL_UPDATE",
             Self::ChannelDelete(_) => "CHANNEL_DELETE",
-            Self::ThreadCreate(_) => "THREAD_CREATE",
+            Self::ThreadCreate { .. } => "THREAD_CREATE",
             Self::ThreadUpdate(_) => "THREAD_UPDATE",
             Self::ThreadDelete(_) => "THREAD_DELETE",
             Self::ChannelPinsUpdate { .. } => "CHANNEL_PINS_UPDATE",
@@ -170,7 +213,7 @@ impl Event {
             Self::MemberUpdate(..) => "GUILD_MEMBER_UPDATE",
             Self::MemberRemove(..) => "GUILD_MEMBER_REMOVE",
             Self::MembersChunk(_) => "GUILD_MEMBERS_CHUNK",
-            Self::PresenceUpdate(..) => "PRESENCE_UPDATE",
+            Self::PresenceUpdate(..) | Self::PartialPresence(..) => "PRESENCE_UPDATE",
             Self::VoiceStateUpdate { .. } => "VOICE_STATE_UPDATE",
             Self::MessageCreate(_) => "MESSAGE_CREATE",
             Self::MessageUpdate(_) => "MESSAGE_UPDATE",
@@ -179,6 +222,7 @@ impl Event {
             Self::UserUpdate(_) => "USER_UPDATE",
             Self::TypingStart { .. } => "TYPING_START",
             Self::Other { name, .. } => name,
+            _ => self.family().map_or("", Family::name),
         }
     }
 
@@ -198,13 +242,14 @@ impl Event {
             | Self::MemberUpdate(guild_id, _)
             | Self::MemberRemove(guild_id, _)
             | Self::PresenceUpdate(guild_id, _)
+            | Self::PartialPresence(guild_id, _)
             | Self::VoiceStateUpdate { guild_id, .. }
             | Self::MessageDeleteBulk { guild_id, .. }
             | Self::TypingStart { guild_id, .. } => Some(*guild_id),
             Self::ChannelCreate(channel)
             | Self::ChannelUpdate(channel)
             | Self::ChannelDelete(channel)
-            | Self::ThreadCreate(channel)
+            | Self::ThreadCreate { thread: channel, .. }
             | Self::ThreadUpdate(channel)
             | Self::ThreadDelete(channel) => Some(channel.guild_id.0),
             Self::MembersChunk(chunk) => Some(chunk.guild_id),
@@ -212,6 +257,7 @@ impl Event {
                 message.guild_id.map(|id| id.0)
             }
             Self::MessageDelete { guild_id, .. } | Self::Other { guild_id, .. } => *guild_id,
+            _ => self.family().and_then(Family::guild_id),
         }
     }
 
@@ -232,14 +278,14 @@ impl Event {
             | Self::ChannelCreate(_)
             | Self::ChannelUpdate(_)
             | Self::ChannelDelete(_)
-            | Self::ThreadCreate(_)
+            | Self::ThreadCreate { .. }
             | Self::ThreadUpdate(_)
             | Self::ThreadDelete(_)
             | Self::ChannelPinsUpdate { .. } => Intents::GUILDS,
             Self::MemberAdd(..) | Self::MemberUpdate(..) | Self::MemberRemove(..) => {
                 Intents::GUILD_MEMBERS
             }
-            Self::PresenceUpdate(..) => Intents::GUILD_PRESENCES,
+            Self::PresenceUpdate(..) | Self::PartialPresence(..) => Intents::GUILD_PRESENCES,
             Self::VoiceStateUpdate { .. } => Intents::GUILD_VOICE_STATES,
             Self::MessageCreate(_)
             | Self::MessageUpdate(_)
@@ -250,7 +296,37 @@ impl Event {
             },
             Self::TypingStart { .. } => Intents::GUILD_MESSAGE_TYPING,
             Self::Other { intents, .. } => *intents,
+            _ => self.family().map_or(Intents::empty(), Family::intents),
         }
+    }
+
+    /// What the bot must be allowed to be told of it; `None` when everything that its intents cover is told.
+    ///
+    /// Rests on <https://discord.com/developers/docs/events/gateway-events>.
+    pub(crate) fn need(&self) -> Option<Need> {
+        self.family().and_then(Family::need)
+    }
+
+    /// Whether a second copy of it would be another row: what Discord gives no id to.
+    pub(crate) fn has_no_id(&self) -> bool {
+        matches!(
+            self,
+            Self::Moderation(ModerationEvent::Executed(_)) | Self::Voice(VoiceEvent::Effect(_))
+        )
+    }
+
+    fn family(&self) -> Option<&dyn Family> {
+        Some(match self {
+            Self::Access(event) => event,
+            Self::Expression(event) => event,
+            Self::Moderation(event) => event,
+            Self::Premium(event) => event,
+            Self::Reaction(event) => event,
+            Self::Schedule(event) => event,
+            Self::Thread(event) => event,
+            Self::Voice(event) => event,
+            _ => return None,
+        })
     }
 
     /// The event as a session without the MESSAGE_CONTENT intent gets it; `None` when that is no different.
@@ -262,91 +338,11 @@ impl Event {
             Self::MessageUpdate(message) if !message.is_always_readable_by(bot_id) => {
                 Some(Self::MessageUpdate(Arc::new(message.without_content())))
             }
+            Self::Moderation(ModerationEvent::Executed(execution)) => {
+                let execution = Arc::new(execution.without_content());
+                Some(Self::Moderation(ModerationEvent::Executed(execution)))
+            }
             _ => None,
-        }
-    }
-
-    /// Writes the payload's `d`.
-    pub(crate) fn write(&self, out: &mut Vec<u8>) {
-        match self {
-            Self::Ready(ready) => put(out, &ready_payload(ready)),
-            Self::Resumed => put(out, &json!({ "_trace": ["[\"simulator\"]"] })),
-            Self::GuildCreate(snapshot) => put(out, &GuildCreatePayload::of(snapshot)),
-            Self::GuildUpdate { guild, roles } => {
-                put(out, &GuildUpdatePayload { guild, roles: Each(roles) })
-            }
-            Self::GuildDelete { guild_id, unavailable: true } => {
-                put(out, &json!({ "id": Snowflake(*guild_id), "unavailable": true }));
-            }
-            Self::GuildDelete { guild_id, .. } => put(out, &json!({ "id": Snowflake(*guild_id) })),
-            Self::RoleCreate(guild_id, role) | Self::RoleUpdate(guild_id, role) => {
-                put(out, &json!({ "guild_id": Snowflake(*guild_id), "role": role.as_ref() }));
-            }
-            Self::RoleDelete(guild_id, role_id) => {
-                put(
-                    out,
-                    &json!({ "guild_id": Snowflake(*guild_id), "role_id": Snowflake(*role_id) }),
-                );
-            }
-            Self::ChannelCreate(channel)
-            | Self::ChannelUpdate(channel)
-            | Self::ChannelDelete(channel)
-            | Self::ThreadUpdate(channel) => put(out, &whole_channel(channel)),
-            Self::ThreadCreate(thread) => {
-                let mut payload = json!(whole_channel(thread));
-                payload["newly_created"] = true.into();
-                put(out, &payload);
-            }
-            Self::ThreadDelete(thread) => put(
-                out,
-                &json!({ "id": thread.id, "guild_id": thread.guild_id, "parent_id": thread.parent_id, "type": thread.kind }),
-            ),
-            Self::ChannelPinsUpdate { guild_id, channel_id, last_pin_timestamp } => put(
-                out,
-                &json!({ "guild_id": Snowflake(*guild_id), "channel_id": Snowflake(*channel_id), "last_pin_timestamp": last_pin_timestamp }),
-            ),
-            Self::MemberAdd(guild_id, person) | Self::MemberUpdate(guild_id, person) => {
-                put(out, &person.view(Some(*guild_id)));
-            }
-            Self::MemberRemove(guild_id, user) => {
-                put(out, &json!({ "guild_id": Snowflake(*guild_id), "user": user.as_ref() }));
-            }
-            Self::MembersChunk(chunk) => put(out, &ChunkPayload::of(chunk)),
-            Self::PresenceUpdate(guild_id, presence) => {
-                put(out, &PresenceView { guild_id: Some(Snowflake(*guild_id)), presence });
-            }
-            Self::VoiceStateUpdate { guild_id, state, person } => put(
-                out,
-                &VoiceStateView {
-                    guild_id: Snowflake(*guild_id),
-                    member: person.as_ref().map(|person| person.view(None)),
-                    state,
-                },
-            ),
-            Self::MessageCreate(message) | Self::MessageUpdate(message) => {
-                put(out, message.as_ref())
-            }
-            Self::MessageDelete { guild_id, channel_id, id } => {
-                let mut payload =
-                    json!({ "id": Snowflake(*id), "channel_id": Snowflake(*channel_id) });
-                if let Some(guild_id) = guild_id {
-                    payload["guild_id"] = json!(Snowflake(*guild_id));
-                }
-                put(out, &payload);
-            }
-            Self::MessageDeleteBulk { guild_id, channel_id, ids } => put(
-                out,
-                &json!({ "ids": ids, "channel_id": Snowflake(*channel_id), "guild_id": Snowflake(*guild_id) }),
-            ),
-            Self::UserUpdate(user) => put(out, &current_user(user)),
-            Self::TypingStart { guild_id, channel_id, person, at } => put(
-                out,
-                &json!({
-                    "guild_id": Snowflake(*guild_id), "channel_id": Snowflake(*channel_id),
-                    "user_id": person.user.id, "timestamp": at.as_ms() / 1000, "member": person.view(None),
-                }),
-            ),
-            Self::Other { payload, .. } => put(out, payload.as_ref()),
         }
     }
 }
@@ -376,101 +372,5 @@ pub(crate) fn current_user(user: &User) -> CurrentUser<'_> {
 
 /// A channel object with its guild's id.
 pub(crate) fn whole_channel(channel: &Channel) -> ChannelView<'_> {
-    ChannelView { guild_id: Some(channel.guild_id), channel }
-}
-
-fn ready_payload(ready: &Ready) -> Value {
-    let guilds: Vec<_> = ready
-        .guild_ids
-        .iter()
-        .map(|&id| json!({ "id": Snowflake(id), "unavailable": true }))
-        .collect();
-    json!({
-        "v": 10,
-        "user_settings": {},
-        "user": current_user(&ready.bot),
-        "shard": ready.shard,
-        "session_type": "normal",
-        "session_id": ready.session_id,
-        "resume_gateway_url": ready.resume_gateway_url,
-        "relationships": [],
-        "private_channels": [],
-        "presences": [],
-        "guilds": guilds,
-        "guild_join_requests": [],
-        "geo_ordered_rtc_regions": ["rotterdam", "frankfurt"],
-        "application": { "id": ready.bot.id, "flags": 27_828_224 },
-        "_trace": ["[\"simulator\"]"],
-    })
-}
-
-#[derive(Serialize)]
-struct GuildUpdatePayload<'a> {
-    #[serde(flatten)]
-    guild: &'a Guild,
-    roles: Each<'a, Role>,
-}
-
-#[derive(Serialize)]
-struct GuildCreatePayload<'a> {
-    #[serde(flatten)]
-    guild: &'a Guild,
-    #[serde(flatten)]
-    extras: GuildExtras,
-    roles: Each<'a, Role>,
-    channels: Vec<&'a Channel>,
-    threads: Vec<ChannelView<'a>>,
-    members: Vec<MemberView<'a>>,
-    presences: Each<'a, Presence>,
-    voice_states: Each<'a, VoiceState>,
-    stage_instances: [(); 0],
-    guild_scheduled_events: [(); 0],
-    soundboard_sounds: [(); 0],
-}
-
-impl<'a> GuildCreatePayload<'a> {
-    fn of(snapshot: &'a GuildSnapshot) -> Self {
-        let (threads, channels): (Vec<_>, Vec<_>) =
-            snapshot.channels.iter().map(Arc::as_ref).partition(|channel| channel.is_thread());
-        Self {
-            guild: &snapshot.guild,
-            extras: snapshot.extras,
-            roles: Each(&snapshot.roles),
-            channels,
-            threads: threads.into_iter().map(whole_channel).collect(),
-            members: snapshot.members.iter().map(|person| person.view(None)).collect(),
-            presences: Each(&snapshot.presences),
-            voice_states: Each(snapshot.voice_states.as_deref().unwrap_or_default()),
-            stage_instances: [],
-            guild_scheduled_events: [],
-            soundboard_sounds: [],
-        }
-    }
-}
-
-#[derive(Serialize)]
-struct ChunkPayload<'a> {
-    guild_id: Snowflake,
-    members: Vec<MemberView<'a>>,
-    chunk_index: usize,
-    chunk_count: usize,
-    not_found: &'a [Snowflake],
-    #[serde(skip_serializing_if = "Option::is_none")]
-    presences: Option<Each<'a, Presence>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    nonce: Option<&'a str>,
-}
-
-impl<'a> ChunkPayload<'a> {
-    fn of(chunk: &'a Chunk) -> Self {
-        Self {
-            guild_id: Snowflake(chunk.guild_id),
-            members: chunk.members.iter().map(|person| person.view(None)).collect(),
-            chunk_index: chunk.index,
-            chunk_count: chunk.count,
-            not_found: &chunk.not_found,
-            presences: chunk.presences.as_deref().map(Each),
-            nonce: chunk.nonce.as_deref(),
-        }
-    }
+    ChannelView { guild_id: Some(channel.guild_id), channel, member: None, newly_created: None }
 }

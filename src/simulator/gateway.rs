@@ -11,7 +11,7 @@ use twilight_model::gateway::Intents;
 
 use super::{
     config::privileged_intents,
-    event::Event,
+    event::{Event, ExpressionEvent, VoiceEvent},
     hub::{Control, Hub},
     model::VoiceState,
     session::{MemberRequest, Wishes},
@@ -77,6 +77,8 @@ impl Hub {
                 match opcode {
                     8 => self.request_members(&session_id, d, now)?,
                     4 => self.update_voice(d),
+                    31 => self.tell_sounds(&session_id, d),
+                    43 => self.tell_channel_info(&session_id, d),
                     _ => {}
                 }
             }
@@ -241,10 +243,9 @@ impl Hub {
 
     /// Op 4: the bot joins, moves or leaves a voice channel.
     fn update_voice(&mut self, d: &Value) {
-        let id = |value: &Value| value.as_str().and_then(|text| text.parse::<u64>().ok());
         let bot_id = self.world.bot_id();
-        let Some(guild_id) = id(&d["guild_id"]) else { return };
-        let channel_id = id(&d["channel_id"]);
+        let Some(guild_id) = id_of(&d["guild_id"]) else { return };
+        let channel_id = id_of(&d["channel_id"]);
         let mut rng = people::rng_of(self.config.seed, guild_id);
         let Some(guild) = self.world.guild(guild_id).filter(|guild| guild.is_reachable()) else {
             return;
@@ -262,5 +263,57 @@ impl Hub {
             guild.voice_states.remove(&bot_id);
         }
         self.dispatch(&Event::VoiceStateUpdate { guild_id, state, person: None });
+        if channel_id.is_some() {
+            let payload = json!({
+                "token": "simulated", "guild_id": Snowflake(guild_id), "endpoint": "localhost:2048",
+            });
+            self.dispatch(&Event::Other {
+                name: "VOICE_SERVER_UPDATE".into(),
+                guild_id: Some(guild_id),
+                intents: Intents::empty(),
+                payload: std::sync::Arc::new(payload),
+            });
+        }
     }
+
+    /// Op 31: the sounds of some guilds, each told to who asked.
+    fn tell_sounds(&mut self, session_id: &str, d: &Value) {
+        let guild_ids: Vec<u64> =
+            d["guild_ids"].as_array().into_iter().flatten().filter_map(id_of).collect();
+        for guild_id in guild_ids {
+            let guild = self.world.guild(guild_id).filter(|guild| guild.is_reachable());
+            let Some(guild) = guild else { continue };
+            let sounds = guild.entities.sounds.values().cloned().collect();
+            let answer = ExpressionEvent::Sounds { guild_id, sounds, is_answer: true };
+            self.answer(session_id, &Event::Expression(answer));
+        }
+    }
+
+    /// Op 43: status and start of every voice channel of a guild.
+    fn tell_channel_info(&mut self, session_id: &str, d: &Value) {
+        let Some(guild_id) = id_of(&d["guild_id"]) else { return };
+        let guild = self.world.guild(guild_id).filter(|guild| guild.is_reachable());
+        let Some(guild) = guild else { return };
+        let voice: Vec<u64> = guild
+            .channels
+            .values()
+            .filter(|channel| channel.is_voice())
+            .map(|channel| channel.id.0)
+            .collect();
+        let channels = voice.into_iter().map(|id| guild.entities.voice_of(id).clone()).collect();
+        self.answer(session_id, &Event::Voice(VoiceEvent::Info { guild_id, channels }));
+    }
+
+    /// Dispatches an answer to the session that asked, if the guild's events come through it.
+    fn answer(&mut self, session_id: &str, event: &Event) {
+        if let Some(session) =
+            self.sessions.get_mut(session_id).filter(|session| session.wants(event))
+        {
+            session.push(event, &mut self.truth);
+        }
+    }
+}
+
+fn id_of(value: &Value) -> Option<u64> {
+    value.as_str().and_then(|text| text.parse().ok())
 }

@@ -17,6 +17,7 @@ use super::{
     live::{Happening, Live, structure},
     replay::Recording,
     rest::RestState,
+    scenario::Script,
     session::{Session, Wishes},
     truth::Truth,
     wire::Time,
@@ -60,6 +61,7 @@ pub(super) struct Hub {
     pub(super) rest: RestState,
     pub(super) stalled_shards: HashSet<u32>,
     pub(super) refuses_connections: bool,
+    pub(super) script: Script,
     live: Live,
     paused: bool,
     pub(super) is_hushed: bool,
@@ -85,6 +87,7 @@ impl Hub {
         Self {
             truth: Truth::new(world.bot_id()),
             live: Live::new(config.seed),
+            script: Script::new(config.seed),
             events_per_second: config.events_per_second,
             rest: RestState::new(config.limits.clone(), Instant::now()),
             config,
@@ -188,7 +191,10 @@ impl Hub {
 
     /// Tells every session that wants it.
     pub(super) fn dispatch(&mut self, event: &Event) {
-        let copies = 1 + u64::from(self.duplicates > 0);
+        if !self.is_permitted(event) {
+            return;
+        }
+        let copies = 1 + u64::from(self.duplicates > 0 && !event.has_no_id());
         let mut was_told = false;
         for session in self.sessions.values_mut().filter(|session| session.wants(event)) {
             was_told = true;

@@ -4,9 +4,18 @@
 //! reads a clock. An event never names someone in passing whom the reader does not know as they are now:
 //! whether a reader learns from typing or voice events is its own affair, not a matter of truth.
 
+pub(super) mod access;
+pub(super) mod channels;
+mod expressions;
 mod members;
 pub(crate) mod messages;
+pub(super) mod moderation;
+mod premium;
+pub(super) mod reactions;
+pub(super) mod schedule;
 pub(crate) mod structure;
+pub(super) mod threads;
+pub(super) mod voice;
 
 use std::collections::VecDeque;
 
@@ -32,29 +41,52 @@ const ACTIONS: &[Action] = &[
     (3_000, messages::change),
     (1_500, messages::delete),
     (200, messages::delete_bulk),
-    (4_000, members::voice),
+    (4_000, voice::state),
     (2_600, members::change),
     (400, members::change_user),
     (1_500, members::join),
     (1_000, members::leave),
-    (1_300, messages::react),
+    (1_500, reactions::react),
+    (600, reactions::poll),
     (300, messages::direct),
-    (200, structure::create_channel),
-    (200, structure::change_channel),
-    (100, structure::delete_channel),
+    (80, messages::ephemeral),
+    (200, channels::create),
+    (200, channels::change),
+    (100, channels::delete),
     (150, structure::create_role),
     (150, structure::change_role),
-    (60, structure::delete_role),
-    (100, structure::change_guild),
-    (60, structure::create_thread),
-    (60, structure::change_thread),
-    (30, structure::delete_thread),
-    (10, structure::outage),
-    (5, structure::removal),
-    (5, structure::change_bot),
-    (40, structure::invite),
-    (20, structure::emojis),
-    (10, structure::webhooks),
+    (80, structure::delete_role),
+    (120, structure::change_guild),
+    (80, threads::create),
+    (60, threads::start_from_message),
+    (60, threads::add_bot),
+    (120, threads::change),
+    (90, threads::reopen),
+    (150, threads::members),
+    (80, threads::delete),
+    (60, threads::sync_channel),
+    (30, threads::sync_guild),
+    (30, structure::outage),
+    (20, structure::removal),
+    (60, structure::change_bot),
+    (150, access::invite),
+    (240, access::integration),
+    (60, access::webhooks),
+    (60, access::command_permissions),
+    (60, access::interaction),
+    (90, expressions::emojis),
+    (90, expressions::stickers),
+    (300, expressions::sounds),
+    (300, schedule::event),
+    (240, schedule::subscribe),
+    (300, schedule::stage),
+    (80, moderation::unban),
+    (240, moderation::rule),
+    (120, moderation::execute),
+    (90, voice::status),
+    (90, voice::effect),
+    (240, premium::entitlement),
+    (240, premium::subscription),
 ];
 
 /// Something that happened in the world.
@@ -66,19 +98,19 @@ pub(crate) enum Happening {
 }
 
 /// What an action sees and where its events go.
-struct Scene<'a> {
-    rng: &'a mut ChaCha8Rng,
-    world: &'a mut World,
-    truth: &'a Truth,
+pub(super) struct Scene<'a> {
+    pub(super) rng: &'a mut ChaCha8Rng,
+    pub(super) world: &'a mut World,
+    pub(super) truth: &'a Truth,
     /// Whether any session may get events; without one the world goes on unseen.
-    has_audience: bool,
-    guild_id: u64,
-    out: &'a mut VecDeque<Happening>,
+    pub(super) has_audience: bool,
+    pub(super) guild_id: u64,
+    pub(super) out: &'a mut VecDeque<Happening>,
 }
 
 impl Scene<'_> {
     /// The guild that the action happens in, if the bot sees it.
-    fn guild(&mut self) -> Option<&mut GuildState> {
+    pub(super) fn guild(&mut self) -> Option<&mut GuildState> {
         self.world.guild(self.guild_id).filter(|guild| guild.is_reachable())
     }
 
@@ -92,7 +124,7 @@ impl Scene<'_> {
     }
 
     /// A random member whom the reader knows as they are.
-    fn known_person(&mut self) -> Option<Person> {
+    pub(super) fn known_person(&mut self) -> Option<Person> {
         let (guild_id, truth, has_audience) = (self.guild_id, self.truth, self.has_audience);
         (0..4).find_map(|_| {
             let person = self.person()?;
@@ -101,14 +133,22 @@ impl Scene<'_> {
         })
     }
 
+    /// A member, if the reader knows them as they are.
+    fn known(&mut self, user_id: u64) -> Option<Person> {
+        let (guild_id, truth, has_audience) = (self.guild_id, self.truth, self.has_audience);
+        let person = self.person_of(user_id)?;
+        (!has_audience || truth.is_current(guild_id, &person.member, &person.user))
+            .then_some(person)
+    }
+
     /// The member and user as they are now.
-    fn person_of(&mut self, user_id: u64) -> Option<Person> {
+    pub(super) fn person_of(&mut self, user_id: u64) -> Option<Person> {
         let member = std::sync::Arc::clone(self.guild()?.member(user_id)?);
         let user = std::sync::Arc::clone(self.world.user(user_id)?);
         Some(Person { user, member })
     }
 
-    fn emit(&mut self, event: Event) {
+    pub(super) fn emit(&mut self, event: Event) {
         self.out.push_back(Happening::Told(event));
     }
 }

@@ -21,7 +21,7 @@ use self::log::Log;
 pub(crate) use self::snapshot::MemberRequest;
 use super::{
     config::SimulatorConfig,
-    event::{Event, Ready, frame},
+    event::{Event, Ready, ThreadEvent, frame},
     replay::Playback,
     truth::Truth,
     wire::Snowflake,
@@ -152,14 +152,26 @@ impl Session {
     /// Whether an event may be sent at all: shard, intents and introduction.
     pub(crate) fn wants(&self, event: &Event) -> bool {
         let intents = event.intents();
-        let own_member =
-            matches!(event, Event::MemberUpdate(_, person) if person.user.id.0 == self.bot_id);
-        if !intents.is_empty() && !self.wishes.intents.intersects(intents) && !own_member {
+        if !intents.is_empty()
+            && !self.wishes.intents.intersects(intents)
+            && !self.is_about_the_bot(event)
+        {
             return false;
         }
         match event.guild_id() {
             Some(guild_id) => self.owns(guild_id) && self.is_introduced(guild_id),
             None => self.wishes.shard[0] == 0 || matches!(event, Event::UserUpdate(_)),
+        }
+    }
+
+    /// What is told of the bot itself whatever the intents for others.
+    fn is_about_the_bot(&self, event: &Event) -> bool {
+        match event {
+            Event::MemberUpdate(_, person) => person.user.id.0 == self.bot_id,
+            Event::Thread(ThreadEvent::Members(members)) => {
+                self.wishes.intents.contains(Intents::GUILDS) && members.concerns(self.bot_id)
+            }
+            _ => false,
         }
     }
 

@@ -7,6 +7,7 @@ mod limits;
 mod payloads;
 mod replays;
 mod rest;
+mod scenarios;
 mod sessions;
 
 use super::{Simulator, SimulatorConfig};

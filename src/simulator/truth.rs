@@ -4,23 +4,42 @@
 //! change of the world that nobody was told of is not in it.
 
 mod columns;
+mod entities;
 mod guild;
 mod message;
+mod reaction;
 mod rows;
+mod shelf;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
 };
 
-use self::{guild::GuildTold, message::MessageTold};
+use self::{
+    guild::GuildTold,
+    message::MessageTold,
+    reaction::{PremiumTold, ReactionsTold},
+};
 use super::{
     event::{Chunk, Event, Person, Ready},
     model::{Author, Member, Message, User},
+    wire::Snowflake,
 };
 use crate::id::shard_of;
 
 pub use self::rows::{TruthRow, TruthTable};
+
+/// The flag of messages that only one user sees.
+const EPHEMERAL: u32 = 1 << 6;
+
+/// A direct message channel, as far as its messages tell.
+#[derive(Clone, Debug, Default)]
+struct DirectTold {
+    last_message_id: Option<Snowflake>,
+    /// The other one, once it has said something.
+    recipient: Option<u64>,
+}
 
 /// The state that the dispatches so far amount to, in the tables of the schema.
 ///
@@ -32,6 +51,9 @@ pub struct Truth {
     guilds: BTreeMap<u64, GuildTold>,
     users: BTreeMap<u64, Arc<User>>,
     messages: BTreeMap<(u64, u64), MessageTold>,
+    direct: BTreeMap<u64, DirectTold>,
+    reactions: ReactionsTold,
+    premium: PremiumTold,
     counts: BTreeMap<Box<str>, u64>,
     unknown: BTreeMap<Box<str>, u64>,
 }
@@ -65,6 +87,48 @@ impl Truth {
             && self.users.get(&member.user_id).is_some_and(|known| known.as_ref() == user)
     }
 
+    /// Whether the reader knows this very user.
+    pub(super) fn is_user_current(&self, user: &User) -> bool {
+        self.users.get(&user.id.0).is_some_and(|known| known.as_ref() == user)
+    }
+
+    /// Whether the reader knows of an invite that was not deleted.
+    pub(super) fn knows_invite(&self, guild_id: u64, code: &str) -> bool {
+        let invites = self.guilds.get(&guild_id).map(|guild| &guild.entities.invites);
+        invites.is_some_and(|invites| invites.get(&code.into()).is_some())
+    }
+
+    /// Whether the reader knows of an integration that was not deleted.
+    pub(super) fn knows_integration(&self, guild_id: u64, id: u64) -> bool {
+        let integrations = self.guilds.get(&guild_id).map(|guild| &guild.entities.integrations);
+        integrations.is_some_and(|integrations| integrations.get(&id).is_some())
+    }
+
+    /// Whether the reader knows of a ban that was not lifted.
+    pub(super) fn knows_ban(&self, guild_id: u64, user_id: u64) -> bool {
+        let bans = self.guilds.get(&guild_id).map(|guild| &guild.entities.bans);
+        bans.is_some_and(|bans| bans.get(&user_id) == Some(&shelf::End::Present))
+    }
+
+    /// Whether the reader knows that a user subscribed to a scheduled event.
+    pub(super) fn knows_subscriber(&self, guild_id: u64, event_id: u64, user_id: u64) -> bool {
+        let guild = self.guilds.get(&guild_id);
+        let told = guild.and_then(|guild| guild.entities.subscribers.get(&(event_id, user_id)));
+        told == Some(&shelf::End::Present)
+    }
+
+    /// Whether the reader knows a sound.
+    pub(super) fn knows_sound(&self, guild_id: u64, id: u64) -> bool {
+        let sounds = self.guilds.get(&guild_id).map(|guild| &guild.entities.sounds);
+        sounds.is_some_and(|sounds| sounds.get(&id).is_some())
+    }
+
+    /// Whether the reader knows that a user is in a thread.
+    pub(super) fn knows_thread_member(&self, guild_id: u64, thread_id: u64, user_id: u64) -> bool {
+        let members = self.guilds.get(&guild_id).map(|guild| &guild.entities.thread_members);
+        members.is_some_and(|members| members.get(&(thread_id, user_id)).is_some())
+    }
+
     /// Whether the reader knows the member as present.
     pub(super) fn knows_member(&self, guild_id: u64, user_id: u64) -> bool {
         self.guilds.get(&guild_id).is_some_and(|guild| guild.member(user_id).is_some())
@@ -79,12 +143,14 @@ impl Truth {
     /// message is none of the exceptions.
     pub(super) fn apply(&mut self, event: &Event, content_told: bool) {
         self.count(event.name());
+        let guild_id = event.guild_id();
         match event {
             Event::Ready(ready) => self.ready(ready),
             Event::Resumed => {}
             Event::GuildCreate(snapshot) => {
                 self.tell_people(snapshot.guild.id.0, &snapshot.members);
-                self.guild(snapshot.guild.id.0).create(snapshot);
+                let bot_id = self.bot_id;
+                self.guild(snapshot.guild.id.0).create(snapshot, bot_id);
             }
             Event::GuildUpdate { guild, roles } => self.guild(guild.id.0).update(guild, roles),
             Event::GuildDelete { guild_id, unavailable } => {
@@ -96,15 +162,19 @@ impl Truth {
             Event::RoleDelete(guild_id, role_id) => self.guild(*guild_id).delete_role(*role_id),
             Event::ChannelCreate(channel)
             | Event::ChannelUpdate(channel)
-            | Event::ThreadCreate(channel)
             | Event::ThreadUpdate(channel) => self.guild(channel.guild_id.0).put_channel(channel),
+            Event::ThreadCreate { thread, member, .. } => {
+                let guild = self.guild(thread.guild_id.0);
+                guild.put_channel(thread);
+                if let Some(member) = member {
+                    guild.entities.join_thread(*member);
+                }
+            }
             Event::ChannelDelete(channel) => {
                 self.guild(channel.guild_id.0).put_channel(channel);
                 self.guild(channel.guild_id.0).delete_channel(channel.id.0);
             }
-            Event::ThreadDelete(thread) => {
-                self.guild(thread.guild_id.0).delete_channel(thread.id.0)
-            }
+            Event::ThreadDelete(thread) => self.guild(thread.guild_id.0).delete_thread(thread.id.0),
             Event::ChannelPinsUpdate { guild_id, channel_id, last_pin_timestamp } => {
                 self.guild(*guild_id).pins(*channel_id, *last_pin_timestamp);
             }
@@ -119,32 +189,49 @@ impl Truth {
             Event::PresenceUpdate(guild_id, presence) => {
                 self.guild(*guild_id).put_presence(presence)
             }
+            Event::PartialPresence(guild_id, presence) => {
+                self.guild(*guild_id).put_partial_presence(presence);
+            }
             // Its member was told before, see `is_current`; it counts for nothing here.
             Event::VoiceStateUpdate { guild_id, state, .. } => {
                 self.guild(*guild_id).put_voice(state)
             }
             Event::MessageCreate(message) => {
                 self.message(message, content_told).was_created = true;
-                if let Some(guild_id) = message.guild_id {
-                    self.guild(guild_id.0).message_posted(message.channel_id.0, message.id);
+                match message.guild_id {
+                    Some(guild_id) => {
+                        self.guild(guild_id.0).message_posted(message.channel_id.0, message.id);
+                    }
+                    None if message.flags & EPHEMERAL == 0 => self.direct_message(message),
+                    None => {}
                 }
             }
             Event::MessageUpdate(message) => {
                 self.message(message, content_told);
             }
             Event::MessageDelete { guild_id, channel_id, id } => {
-                let key = (guild_id.unwrap_or(0), *id);
-                self.messages.entry(key).or_default().delete(*channel_id, "single");
+                self.delete_message(guild_id.unwrap_or(0), *channel_id, *id, "single");
             }
             Event::MessageDeleteBulk { guild_id, channel_id, ids } => {
                 for id in ids {
-                    self.messages.entry((*guild_id, id.0)).or_default().delete(*channel_id, "bulk");
+                    self.delete_message(*guild_id, *channel_id, id.0, "bulk");
                 }
             }
             Event::UserUpdate(user) => {
                 self.tell_user(user);
                 self.bot = Some(Arc::clone(user));
             }
+            Event::Access(event) => self.guild_of(guild_id).access(event),
+            Event::Expression(event) => self.guild_of(guild_id).expression(event),
+            Event::Moderation(event) => self.guild_of(guild_id).moderation(event, content_told),
+            Event::Schedule(event) => self.guild_of(guild_id).schedule(event),
+            Event::Thread(event) => {
+                let bot_id = self.bot_id;
+                self.guild_of(guild_id).thread(event, bot_id);
+            }
+            Event::Voice(event) => self.guild_of(guild_id).voice(event),
+            Event::Reaction(event) => self.reactions.apply(event),
+            Event::Premium(event) => self.premium.apply(event),
             Event::TypingStart { .. } | Event::Other { .. } => {
                 *self.unknown.entry(event.name().into()).or_default() += 1;
             }
@@ -153,6 +240,25 @@ impl Truth {
 
     fn guild(&mut self, id: u64) -> &mut GuildTold {
         self.guilds.entry(id).or_default()
+    }
+
+    /// The guild of an event that always has one.
+    fn guild_of(&mut self, id: Option<u64>) -> &mut GuildTold {
+        self.guild(id.unwrap_or(0))
+    }
+
+    fn direct_message(&mut self, message: &Message) {
+        let bot_id = self.bot_id;
+        let told = self.direct.entry(message.channel_id.0).or_default();
+        told.last_message_id = Some(message.id);
+        if let Some(author_id) = message.author.user_id().filter(|id| *id != bot_id) {
+            told.recipient = Some(author_id);
+        }
+    }
+
+    fn delete_message(&mut self, guild_id: u64, channel_id: u64, id: u64, cause: &'static str) {
+        self.messages.entry((guild_id, id)).or_default().delete(channel_id, cause);
+        self.reactions.end_message(guild_id, id);
     }
 
     fn tell_user(&mut self, user: &Arc<User>) {

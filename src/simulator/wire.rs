@@ -25,6 +25,11 @@ impl Snowflake {
         let since_epoch_ms = (time.0 / 1000 - DISCORD_EPOCH_MS).max(0);
         Self((since_epoch_ms.unsigned_abs() << 22) | (low & 0x3F_FFFF))
     }
+
+    /// The moment that the id tells.
+    pub(crate) fn time(self) -> Time {
+        Time((((self.0 >> 22) as i64) + DISCORD_EPOCH_MS) * 1000)
+    }
 }
 
 /// A permission set; JSON has it as a decimal string.
@@ -139,7 +144,7 @@ mod tests {
     fn a_snowflake_of_a_moment_tells_the_moment() {
         let time = Time(1_767_225_599_999_000);
         let id = Snowflake::at(time, 7).0;
-        assert_eq!((id >> 22) as i64 + DISCORD_EPOCH_MS, time.as_ms());
+        assert_eq!(Snowflake(id).time(), time);
         assert_eq!(id & 0x3F_FFFF, 7);
     }
 }

@@ -3,19 +3,22 @@
 //! **Invariant:** the world knows nothing of sessions, sockets or what was told to anyone.
 
 mod empty;
+mod entities;
 pub(crate) mod generate;
 pub(crate) mod history;
 pub(crate) mod names;
 pub(crate) mod people;
+pub(crate) mod things;
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
+    collections::{BTreeMap, HashMap, VecDeque},
     sync::Arc,
 };
 
 use rand::seq::SliceRandom;
 
-use self::history::History;
+use self::entities::Premium;
+use self::{entities::Entities, history::History};
 use super::{
     model::{Channel, Guild, GuildExtras, Member, Message, Presence, Role, User, VoiceState},
     wire::{Snowflake, Time},
@@ -98,8 +101,7 @@ pub(crate) struct GuildState {
     pub(crate) voice_states: BTreeMap<u64, Arc<VoiceState>>,
     pub(crate) recent: VecDeque<Arc<Message>>,
     pub(crate) history: History,
-    /// Channels made by live traffic in which nothing was posted: safe to delete.
-    pub(crate) quiet_channels: BTreeSet<u64>,
+    pub(crate) entities: Entities,
     /// Whether live traffic leaves it alone.
     pub(crate) is_quiet: bool,
     pub(crate) in_outage: bool,
@@ -161,6 +163,7 @@ impl GuildState {
     fn forget_oldest(&mut self) {
         if let Some(message) = self.recent.pop_front() {
             self.history.unpin(message.channel_id.0, message.id.0);
+            self.entities.forget_message(message.id.0);
         }
     }
 
@@ -181,6 +184,8 @@ pub(crate) struct World {
     /// How far it was put forward on command, in microseconds.
     put_forward: i64,
     next_low: u64,
+    /// What users pay for.
+    pub(crate) premium: Premium,
     /// Number of the next user who comes from outside.
     next_newcomer: u64,
 }
@@ -222,6 +227,7 @@ impl World {
             now: start,
             put_forward: 0,
             next_low: 0,
+            premium: Premium::default(),
             next_newcomer,
         }
     }
@@ -311,6 +317,12 @@ impl World {
     pub(crate) fn next_id(&mut self) -> Snowflake {
         self.next_low += 1;
         Snowflake::at(self.now, self.next_low)
+    }
+
+    /// A number that is given once, for what Discord gives no id to.
+    pub(crate) fn next_number(&mut self) -> u64 {
+        self.next_low += 1;
+        self.next_low
     }
 
     /// Puts a guild under a new id into the world: the bot joins it.

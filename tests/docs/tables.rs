@@ -5,7 +5,7 @@ use std::path::Path;
 use dsqlstate::{
     config::{BOT_KEYS, Config, INTENT_NAMES, KEYS, PRIVILEGED_INTENTS, Rule, names_of},
     metrics::METRICS,
-    simulator::{LIMITS, control::COMMANDS, route_names},
+    simulator::{LIMITS, control::COMMANDS, route_names, scenario},
 };
 use twilight_model::gateway::Intents;
 
@@ -97,6 +97,15 @@ fn the_table_of_simulator_commands_is_complete() {
     let known: Vec<_> = COMMANDS
         .iter()
         .map(|(usage, meaning)| vec![usage.replace('|', " or "), meaning.replace('`', "")])
+        .collect();
+    assert_eq!(shown, known);
+}
+
+#[test]
+fn the_table_of_scenarios_is_complete() {
+    let shown = table(SIMULATOR, &["Scenario", "What it is about"]);
+    let known: Vec<_> = scenario::all()
+        .map(|scenario| vec![scenario.name.to_owned(), scenario.description.replace('`', "")])
         .collect();
     assert_eq!(shown, known);
 }

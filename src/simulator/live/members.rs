@@ -6,10 +6,13 @@ use std::sync::Arc;
 
 use rand::Rng;
 
-use super::{Scene, any};
+use super::{
+    Scene, any,
+    moderation::{self, Removal},
+};
 use crate::simulator::{
     event::{Event, Person},
-    model::{Member, User, VoiceState},
+    model::{Member, User},
     wire::Time,
     world::{names, people},
 };
@@ -43,39 +46,11 @@ pub(super) fn presence(scene: &mut Scene<'_>) {
 pub(super) fn typing(scene: &mut Scene<'_>) {
     let Some(person) = scene.known_person() else { return };
     let Some(guild) = scene.world.guild(scene.guild_id) else { return };
-    let channels = guild.channels.values().filter(|channel| channel.takes_messages());
+    let channels = guild.channels.values().filter(|channel| channel.is_open());
     if let Some(channel_id) = any(scene.rng, channels.map(|channel| channel.id.0)) {
         let (guild_id, at) = (scene.guild_id, scene.world.now);
         scene.emit(Event::TypingStart { guild_id, channel_id, person, at });
     }
-}
-
-pub(super) fn voice(scene: &mut Scene<'_>) {
-    let Some(person) = scene.known_person() else { return };
-    let user_id = person.member.user_id;
-    let (guild_id, now) = (scene.guild_id, scene.world.now);
-    let Some(guild) = scene.world.guild(guild_id) else { return };
-    let channels = guild.channels.values().filter(|channel| channel.is_voice());
-    let Some(channel_id) = any(scene.rng, channels.map(|channel| channel.id)) else { return };
-    let state = match guild.voice_states.get(&user_id) {
-        None => people::voice_state(scene.rng, user_id, channel_id),
-        Some(state) => match scene.rng.random_range(0..3) {
-            0 => VoiceState { channel_id: None, ..VoiceState::clone(state) },
-            1 => VoiceState { self_mute: !state.self_mute, ..VoiceState::clone(state) },
-            _ => VoiceState {
-                channel_id: Some(channel_id),
-                request_to_speak_timestamp: scene.rng.random_bool(0.1).then_some(now),
-                ..VoiceState::clone(state)
-            },
-        },
-    };
-    let state = Arc::new(state);
-    if state.channel_id.is_some() {
-        guild.voice_states.insert(user_id, Arc::clone(&state));
-    } else {
-        guild.voice_states.remove(&user_id);
-    }
-    scene.emit(Event::VoiceStateUpdate { guild_id, state, person: Some(person) });
 }
 
 pub(super) fn change(scene: &mut Scene<'_>) {
@@ -161,8 +136,14 @@ pub(super) fn leave(scene: &mut Scene<'_>) {
     if user_id == bot_id || is_owner || unknown || guild.voice_states.contains_key(&user_id) {
         return;
     }
-    guild.remove_member(user_id);
-    scene.emit(Event::MemberRemove(guild_id, person.user));
+    // A ban names the user before the removal does.
+    let is_current = scene.truth.is_user_current(&person.user) || !scene.has_audience;
+    let how = match scene.rng.random_range(0..100) {
+        0..12 => Removal::Kicked,
+        12..24 if is_current => Removal::Banned,
+        _ => Removal::Left,
+    };
+    moderation::remove_member(scene, person, how);
 }
 
 /// The reachable guilds made so far that a user is in.

@@ -3,19 +3,23 @@
 //! **Invariant:** MESSAGE_UPDATE carries the whole message with author and member as they are now, and
 //! `tts` false, as Discord has sent it since 2024.
 
+mod compose;
+
 use std::sync::Arc;
 
 use rand::Rng;
-use serde_json::{Value, json};
-use twilight_model::gateway::Intents;
 
-use super::{Scene, any};
+use super::{Scene, any, reactions};
 use crate::simulator::{
-    event::Event,
-    model::{Attachment, Author, MentionedUser, Message, MessageReference, StickerItem},
+    event::{Event, Person},
+    model::{Author, InteractionMetadata, MentionedUser, Message},
     wire::Snowflake,
-    world::{World, names, people},
+    world::{World, names},
 };
+
+/// The flag of messages that only one user sees, and of those whose embeds are hidden.
+const EPHEMERAL: u32 = 1 << 6;
+const SUPPRESS_EMBEDS: u32 = 1 << 2;
 
 /// Bulk deletion takes 2 to 100 messages.
 const BULK_MAX: usize = 100;
@@ -53,6 +57,10 @@ pub(crate) fn blank(
         referenced_message: None,
         sticker_items: Vec::new(),
         poll: None,
+        message_snapshots: Vec::new(),
+        interaction_metadata: None,
+        position: None,
+        thread: None,
     }
 }
 
@@ -60,7 +68,6 @@ pub(crate) fn blank(
 pub(crate) fn publish(world: &mut World, message: Message) -> Event {
     let message = Arc::new(message);
     if let Some(guild) = message.guild_id.and_then(|id| world.guild(id.0)) {
-        guild.quiet_channels.remove(&message.channel_id.0);
         if let Some(channel) = guild.channels.get_mut(&message.channel_id.0)
             && let Some(place) = Arc::make_mut(channel).last_message_id_mut()
         {
@@ -75,11 +82,14 @@ pub(super) fn post(scene: &mut Scene<'_>) {
     let Some(person) = scene.person() else { return };
     let guild_id = scene.guild_id;
     let Some(guild) = scene.world.guild(guild_id) else { return };
-    let channels = guild.channels.values().filter(|channel| channel.takes_messages());
+    let channels = guild.channels.values().filter(|channel| channel.is_open());
     let Some(channel_id) = any(scene.rng, channels.map(|channel| channel.id.0)) else { return };
     let webhook = scene.rng.random_bool(0.05);
-    let author =
-        if webhook { webhook_author(scene) } else { Author::User(Arc::clone(&person.user)) };
+    let author = if webhook {
+        compose::webhook_author(scene)
+    } else {
+        Author::User(Arc::clone(&person.user))
+    };
     let mut message = blank(scene.world, author, channel_id, Some(guild_id));
     message.content = names::text(scene.rng, 25).into();
     if let Author::Webhook { id, .. } = message.author {
@@ -89,53 +99,142 @@ pub(super) fn post(scene: &mut Scene<'_>) {
         message.member = Some(person.member);
         message.nonce = scene.rng.random_bool(0.5).then(|| message.id.0.to_string().into());
     }
-    decorate(scene, &mut message);
+    compose::decorate(scene, &mut message);
     let event = publish(scene.world, message);
     scene.emit(event);
 }
 
-pub(super) fn direct(scene: &mut Scene<'_>) {
+/// Someone posts a plain message; returns it.
+pub(in crate::simulator) fn post_in(
+    scene: &mut Scene<'_>,
+    channel_id: u64,
+    person: Person,
+    content: &str,
+) -> Arc<Message> {
+    let guild_id = scene.guild_id;
+    let mut message = blank(scene.world, Author::User(person.user), channel_id, Some(guild_id));
+    message.content = content.into();
+    message.member = Some(person.member);
+    emit_new(scene, message)
+}
+
+/// A webhook posts a message; returns it.
+pub(in crate::simulator) fn post_by_webhook(
+    scene: &mut Scene<'_>,
+    channel_id: u64,
+) -> Arc<Message> {
+    let guild_id = scene.guild_id;
+    let author = compose::webhook_author(scene);
+    let mut message = blank(scene.world, author, channel_id, Some(guild_id));
+    if let Author::Webhook { id, .. } = message.author {
+        message.webhook_id = Some(id);
+    }
+    message.content = names::text(scene.rng, 10).into();
+    emit_new(scene, message)
+}
+
+/// Someone posts a poll; returns it.
+pub(in crate::simulator) fn post_poll(
+    scene: &mut Scene<'_>,
+    channel_id: u64,
+    person: Person,
+) -> Arc<Message> {
+    let guild_id = scene.guild_id;
+    let mut message = blank(scene.world, Author::User(person.user), channel_id, Some(guild_id));
+    message.member = Some(person.member);
+    message.poll = Some(reactions::new_poll(scene));
+    emit_new(scene, message)
+}
+
+fn emit_new(scene: &mut Scene<'_>, message: Message) -> Arc<Message> {
+    let event = publish(scene.world, message.clone());
+    scene.emit(event);
+    Arc::new(message)
+}
+
+/// A message between a user and the bot.
+pub(in crate::simulator) fn direct(scene: &mut Scene<'_>) {
     let Some(person) = scene.known_person() else { return };
+    let bot_id = scene.world.bot_id();
+    if person.user.id.0 == bot_id {
+        return;
+    }
     // The channel of a user is always the same one.
     let channel_id = person.user.id.0 ^ 0x3F_FFFF;
-    let mut message = blank(scene.world, Author::User(person.user), channel_id, None);
+    let bot = scene.world.user(bot_id).cloned().filter(|_| scene.rng.random_bool(0.2));
+    let author = Author::User(bot.unwrap_or(person.user));
+    let mut message = blank(scene.world, author, channel_id, None);
     message.content = names::text(scene.rng, 10).into();
     scene.emit(Event::MessageCreate(Arc::new(message)));
 }
 
+/// The bot answers a command so that only one user sees it.
+pub(in crate::simulator) fn ephemeral(scene: &mut Scene<'_>) {
+    let Some(person) = scene.known_person() else { return };
+    let bot_id = scene.world.bot_id();
+    let Some(bot) = scene.world.user(bot_id).cloned() else { return };
+    let Some(guild) = scene.guild() else { return };
+    let channels = guild.channels.values().filter(|channel| channel.kind == 0);
+    let ids: Vec<u64> = channels.map(|channel| channel.id.0).collect();
+    let Some(channel_id) = any(scene.rng, ids.into_iter()) else { return };
+    let mut message = blank(scene.world, Author::User(bot), channel_id, None);
+    message.content = "Only you can see this.".into();
+    message.flags = EPHEMERAL;
+    compose::answer_command(scene, &mut message, person);
+    scene.emit(Event::MessageCreate(Arc::new(message)));
+}
+
+/// Why a message is updated, besides polls that end and threads that are started from it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::simulator) enum Cause {
+    Edit,
+    Embeds,
+    Flags,
+    Pin,
+}
+
 pub(super) fn change(scene: &mut Scene<'_>) {
     let Some(old) = recent(scene) else { return };
-    let mut message = Message::clone(&old);
+    let cause = match scene.rng.random_range(0..8) {
+        0..4 => Cause::Edit,
+        4 | 5 => Cause::Embeds,
+        6 => Cause::Flags,
+        _ => Cause::Pin,
+    };
+    change_one(scene, &old, cause);
+}
+
+/// Updates a message for one reason.
+pub(in crate::simulator) fn change_one(scene: &mut Scene<'_>, old: &Message, cause: Cause) {
+    let mut message = old.clone();
     refresh(scene, &mut message);
-    let pinned = match scene.rng.random_range(0..4) {
-        0 | 1 => {
+    match cause {
+        Cause::Edit => {
             message.content = names::text(scene.rng, 25).into();
             message.edited_timestamp = Some(scene.world.now);
-            false
         }
-        2 => {
-            message.embeds = vec![link_embed(scene)];
-            false
-        }
-        _ => {
-            message.pinned = !message.pinned;
-            message.pinned
-        }
-    };
-    let is_pin = message.pinned != old.pinned;
-    let (guild_id, channel_id, id) = (scene.guild_id, message.channel_id.0, message.id.0);
-    replace(scene, Arc::new(message));
-    if is_pin {
-        let last_pin_timestamp = pinned.then_some(scene.world.now);
-        if let Some(guild) = scene.guild() {
-            match last_pin_timestamp {
-                Some(at) => guild.history.pin(channel_id, id, at),
-                None => guild.history.unpin(channel_id, id),
-            }
-        }
-        set_last_pin(scene, channel_id, last_pin_timestamp);
-        scene.emit(Event::ChannelPinsUpdate { guild_id, channel_id, last_pin_timestamp });
+        Cause::Embeds => message.embeds = vec![compose::link_embed(scene)],
+        Cause::Flags => message.flags ^= SUPPRESS_EMBEDS,
+        Cause::Pin => message.pinned = !message.pinned,
     }
+    let (channel_id, id, pinned) = (message.channel_id.0, message.id.0, message.pinned);
+    replace(scene, Arc::new(message));
+    if cause == Cause::Pin {
+        tell_pins(scene, channel_id, id, pinned);
+    }
+}
+
+fn tell_pins(scene: &mut Scene<'_>, channel_id: u64, id: u64, pinned: bool) {
+    let guild_id = scene.guild_id;
+    let last_pin_timestamp = pinned.then_some(scene.world.now);
+    if let Some(guild) = scene.guild() {
+        match last_pin_timestamp {
+            Some(at) => guild.history.pin(channel_id, id, at),
+            None => guild.history.unpin(channel_id, id),
+        }
+    }
+    set_last_pin(scene, channel_id, last_pin_timestamp);
+    scene.emit(Event::ChannelPinsUpdate { guild_id, channel_id, last_pin_timestamp });
 }
 
 pub(super) fn delete(scene: &mut Scene<'_>) {
@@ -150,10 +249,16 @@ pub(super) fn delete(scene: &mut Scene<'_>) {
         scene.emit(Event::MessageDelete { guild_id, channel_id, id });
         return;
     }
-    let Some(message) = recent(scene) else { return };
+    if let Some(message) = recent(scene) {
+        delete_one(scene, &message);
+    }
+}
+
+/// Deletes a message.
+pub(in crate::simulator) fn delete_one(scene: &mut Scene<'_>, message: &Message) {
     forget(scene, &[message.id]);
     scene.emit(Event::MessageDelete {
-        guild_id,
+        guild_id: message.guild_id.map(|id| id.0),
         channel_id: message.channel_id.0,
         id: message.id.0,
     });
@@ -173,41 +278,23 @@ pub(super) fn delete_bulk(scene: &mut Scene<'_>) {
         .take(BULK_MAX)
         .collect();
     if ids.len() >= 2 {
-        forget(scene, &ids);
-        scene.emit(Event::MessageDeleteBulk { guild_id, channel_id: channel_id.0, ids });
+        delete_many(scene, channel_id.0, ids);
     }
 }
 
-pub(super) fn react(scene: &mut Scene<'_>) {
-    let (Some(message), Some(person)) = (recent(scene), scene.known_person()) else { return };
-    let added = scene.rng.random_bool(0.75);
-    let mut payload = json!({
-        "user_id": person.user.id,
-        "type": 0,
-        "message_id": message.id,
-        "channel_id": message.channel_id,
-        "guild_id": Snowflake(scene.guild_id),
-        "emoji": { "id": null, "name": names::emoji(scene.rng) },
-        "burst": false,
-    });
-    if added {
-        payload["burst_colors"] = json!([]);
-        payload["message_author_id"] = json!(message.author.user_id().map(Snowflake));
-        let view = crate::simulator::model::MemberView {
-            guild_id: None,
-            user: Some(&person.user),
-            member: &person.member,
-        };
-        payload["member"] = json!(view);
-    }
-    let name = if added { "MESSAGE_REACTION_ADD" } else { "MESSAGE_REACTION_REMOVE" };
-    let guild_id = Some(scene.guild_id);
-    let intents = Intents::GUILD_MESSAGE_REACTIONS;
-    scene.emit(Event::Other { name: name.into(), guild_id, intents, payload: Arc::new(payload) });
+/// Deletes messages of a channel in one go.
+pub(in crate::simulator) fn delete_many(
+    scene: &mut Scene<'_>,
+    channel_id: u64,
+    ids: Vec<Snowflake>,
+) {
+    let guild_id = scene.guild_id;
+    forget(scene, &ids);
+    scene.emit(Event::MessageDeleteBulk { guild_id, channel_id, ids });
 }
 
 /// A message that can still be changed, and that the reader knows.
-fn recent(scene: &mut Scene<'_>) -> Option<Arc<Message>> {
+pub(super) fn recent(scene: &mut Scene<'_>) -> Option<Arc<Message>> {
     let (guild_id, truth, has_audience) = (scene.guild_id, scene.truth, scene.has_audience);
     let guild = scene.world.guild(guild_id).filter(|guild| guild.is_reachable())?;
     if guild.recent.is_empty() {
@@ -221,7 +308,7 @@ fn recent(scene: &mut Scene<'_>) -> Option<Arc<Message>> {
 }
 
 /// Brings author and member up to date.
-fn refresh(scene: &mut Scene<'_>, message: &mut Message) {
+pub(super) fn refresh(scene: &mut Scene<'_>, message: &mut Message) {
     message.tts = false;
     message.nonce = None;
     let Some(user_id) = message.author.user_id() else { return };
@@ -244,9 +331,21 @@ fn refresh(scene: &mut Scene<'_>, message: &mut Message) {
     }
     message.referenced_message = None;
     message.message_reference = None;
+    refresh_interaction(scene, message);
 }
 
-fn replace(scene: &mut Scene<'_>, message: Arc<Message>) {
+/// As with mentions: someone who changed since is named as they were.
+fn refresh_interaction(scene: &Scene<'_>, message: &mut Message) {
+    let Some(interaction) = &mut message.interaction_metadata else { return };
+    if let Some(user) = scene.world.user(interaction.user.id.0)
+        && (!scene.has_audience || scene.truth.is_user_current(user))
+    {
+        let user = Arc::clone(user);
+        **interaction = InteractionMetadata { user, ..InteractionMetadata::clone(interaction) };
+    }
+}
+
+pub(super) fn replace(scene: &mut Scene<'_>, message: Arc<Message>) {
     if let Some(guild) = scene.guild()
         && let Some(place) = guild.recent.iter_mut().find(|known| known.id == message.id)
     {
@@ -259,6 +358,7 @@ fn forget(scene: &mut Scene<'_>, ids: &[Snowflake]) {
     if let Some(guild) = scene.guild() {
         for message in guild.recent.iter().filter(|message| ids.contains(&message.id)) {
             guild.history.unpin(message.channel_id.0, message.id.0);
+            guild.entities.forget_message(message.id.0);
         }
         guild.recent.retain(|message| !ids.contains(&message.id));
     }
@@ -270,124 +370,4 @@ fn set_last_pin(scene: &mut Scene<'_>, channel_id: u64, at: Option<crate::simula
     {
         *place = at;
     }
-}
-
-fn webhook_author(scene: &mut Scene<'_>) -> Author {
-    Author::Webhook {
-        id: Snowflake(900_000_000_000_000_000 + scene.guild_id % 1_000_003),
-        username: "Feed \"Reader\"".into(),
-        avatar: None,
-        discriminator: "0000",
-        public_flags: 0,
-        flags: 0,
-        bot: true,
-        global_name: None,
-    }
-}
-
-/// Gives a message what real ones have: mentions, replies, attachments, embeds, stickers, buttons.
-fn decorate(scene: &mut Scene<'_>, message: &mut Message) {
-    if scene.rng.random_bool(0.08)
-        && let Some(person) = scene.known_person()
-    {
-        message.content = format!("<@{}> {}", person.user.id.0, message.content).into();
-        message.mentions = vec![MentionedUser { user: person.user, member: Some(person.member) }];
-    }
-    if scene.rng.random_bool(0.1) {
-        reply(scene, message);
-    }
-    if scene.rng.random_bool(0.08) {
-        message.attachments = vec![attachment(scene, message)];
-    }
-    if message.webhook_id.is_some() || scene.rng.random_bool(0.03) {
-        message.embeds = vec![rich_embed(scene)];
-    }
-    if scene.rng.random_bool(0.01) {
-        let id = scene.world.next_id();
-        message.sticker_items = vec![StickerItem { id, name: "wave".into(), format_type: 1 }];
-    }
-    if scene.rng.random_bool(0.01) {
-        message.mention_everyone = true;
-    }
-    if message.webhook_id.is_some() && scene.rng.random_bool(0.3) {
-        message.components = vec![json!({
-            "type": 1, "id": 1,
-            "components": [{ "type": 2, "id": 2, "style": 5, "label": "Open", "url": "https://example.com/" }],
-        })];
-    }
-}
-
-fn reply(scene: &mut Scene<'_>, message: &mut Message) {
-    let Some(referenced) = recent(scene) else { return };
-    let author_known = match &referenced.author {
-        Author::User(user) => scene.world.user(user.id.0) == Some(user),
-        Author::Webhook { .. } => true,
-    };
-    if referenced.channel_id != message.channel_id
-        || !author_known
-        || !referenced.mentions.is_empty()
-    {
-        return;
-    }
-    message.kind = 19;
-    message.message_reference = Some(MessageReference {
-        kind: 0,
-        message_id: referenced.id,
-        channel_id: referenced.channel_id,
-        guild_id: referenced.guild_id,
-    });
-    message.referenced_message = Some(Arc::new(Message {
-        referenced_message: None,
-        member: None,
-        ..Message::clone(&referenced)
-    }));
-}
-
-fn attachment(scene: &mut Scene<'_>, message: &Message) -> Attachment {
-    let id = scene.world.next_id();
-    let path = format!("attachments/{}/{}/photo.png", message.channel_id.0, id.0);
-    let signature =
-        format!("ex={:x}&is={:x}&hm={}&", id.0 >> 32, id.0 >> 33, people::hash(scene.rng));
-    Attachment {
-        id,
-        filename: "photo.png".into(),
-        size: scene.rng.random_range(1_000..9_000_000),
-        url: format!("https://cdn.discordapp.com/{path}?{signature}").into(),
-        proxy_url: format!("https://media.discordapp.net/{path}?{signature}").into(),
-        content_type: "image/png",
-        width: 1280,
-        height: 720,
-        placeholder: "KgiKDYAIeHd3d4d4h3d4h4iHd/hYhYAH".into(),
-        placeholder_version: 1,
-    }
-}
-
-fn link_embed(scene: &mut Scene<'_>) -> Value {
-    json!({
-        "type": "article",
-        "url": "https://example.com/a?b=c&d=e",
-        "title": names::text(scene.rng, 6),
-        "description": names::text(scene.rng, 12),
-        "provider": { "name": "Example" },
-        "thumbnail": {
-            "url": "https://example.com/t.png", "proxy_url": "https://images-ext-1.discordapp.net/t.png",
-            "width": 120, "height": 90,
-        },
-    })
-}
-
-fn rich_embed(scene: &mut Scene<'_>) -> Value {
-    json!({
-        "type": "rich",
-        "title": names::text(scene.rng, 6),
-        "description": names::text(scene.rng, 30),
-        "color": scene.rng.random_range(0..0x100_0000),
-        "timestamp": scene.world.now,
-        "author": { "name": names::display_name(scene.rng) },
-        "footer": { "text": "via \"feed\"" },
-        "fields": [
-            { "name": "Field", "value": names::text(scene.rng, 5), "inline": true },
-            { "name": "Other", "value": names::text(scene.rng, 5), "inline": false },
-        ],
-    })
 }

@@ -5,6 +5,7 @@
 
 use serde::Serialize;
 
+use super::ThreadMember;
 use crate::simulator::wire::{Bits, Snowflake, Time};
 
 /// A channel or thread: <https://discord.com/developers/docs/resources/channel#channel-object>.
@@ -29,6 +30,11 @@ pub(crate) struct ChannelView<'a> {
     pub(crate) guild_id: Option<Snowflake>,
     #[serde(flatten)]
     pub(crate) channel: &'a Channel,
+    /// The bot's own membership of a thread.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) member: Option<ThreadMember>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) newly_created: Option<bool>,
 }
 
 /// The fields that depend on the type.
@@ -95,6 +101,11 @@ impl Channel {
         matches!(self.body, ChannelBody::Thread { .. })
     }
 
+    /// Whether it is a thread that is not archived.
+    pub(crate) fn is_active_thread(&self) -> bool {
+        matches!(&self.body, ChannelBody::Thread { thread_metadata, .. } if !thread_metadata.archived)
+    }
+
     /// Whether users can sit in it.
     pub(crate) fn is_voice(&self) -> bool {
         matches!(self.body, ChannelBody::Voice { .. })
@@ -103,6 +114,19 @@ impl Channel {
     /// Whether messages are posted in it directly.
     pub(crate) fn takes_messages(&self) -> bool {
         matches!(self.body, ChannelBody::Text { .. } | ChannelBody::Thread { .. })
+    }
+
+    /// Whether messages are posted in it without anything being opened first.
+    pub(crate) fn is_open(&self) -> bool {
+        matches!(self.body, ChannelBody::Text { .. }) || self.is_active_thread()
+    }
+
+    /// Where the member count is kept; only threads have one.
+    pub(crate) fn member_count_mut(&mut self) -> Option<&mut u32> {
+        match &mut self.body {
+            ChannelBody::Thread { member_count, .. } => Some(member_count),
+            _ => None,
+        }
     }
 
     /// Its permission overwrites; threads have none of their own.

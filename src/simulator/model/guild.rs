@@ -1,10 +1,13 @@
-//! Guilds, roles and emojis.
+//! Guilds and roles.
 //!
 //! **Invariant:** `Guild` has the fields that GUILD_UPDATE tells; what only GUILD_CREATE tells is in
 //! [`GuildExtras`].
 
-use serde::Serialize;
+use std::sync::Arc;
 
+use serde::{Serialize, Serializer};
+
+use super::{Emoji, Sticker};
 use crate::simulator::wire::{Bits, Hash, Snowflake, Time};
 
 /// A guild: <https://discord.com/developers/docs/resources/guild#guild-object>.
@@ -23,7 +26,8 @@ pub(crate) struct Guild {
     pub(crate) verification_level: u8,
     pub(crate) default_message_notifications: u8,
     pub(crate) explicit_content_filter: u8,
-    pub(crate) emojis: Box<[Emoji]>,
+    #[serde(serialize_with = "each")]
+    pub(crate) emojis: Arc<[Arc<Emoji>]>,
     pub(crate) features: Box<[&'static str]>,
     pub(crate) mfa_level: u8,
     pub(crate) application_id: Option<Snowflake>,
@@ -42,7 +46,8 @@ pub(crate) struct Guild {
     pub(crate) max_video_channel_users: u32,
     pub(crate) max_stage_video_channel_users: u32,
     pub(crate) nsfw_level: u8,
-    pub(crate) stickers: Box<[()]>,
+    #[serde(serialize_with = "each")]
+    pub(crate) stickers: Arc<[Arc<Sticker>]>,
     pub(crate) premium_progress_bar_enabled: bool,
     pub(crate) safety_alerts_channel_id: Option<Snowflake>,
     pub(crate) incidents_data: Option<IncidentsData>,
@@ -63,17 +68,6 @@ pub(crate) struct IncidentsData {
     pub(crate) dms_disabled_until: Option<Time>,
     pub(crate) dm_spam_detected_at: Option<Time>,
     pub(crate) raid_detected_at: Option<Time>,
-}
-
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub(crate) struct Emoji {
-    pub(crate) id: Snowflake,
-    pub(crate) name: Box<str>,
-    pub(crate) roles: Box<[Snowflake]>,
-    pub(crate) require_colons: bool,
-    pub(crate) managed: bool,
-    pub(crate) animated: bool,
-    pub(crate) available: bool,
 }
 
 /// A role: <https://discord.com/developers/docs/topics/permissions#role-object>.
@@ -109,4 +103,11 @@ pub(crate) struct RoleTags {
     pub(crate) bot_id: Option<Snowflake>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) premium_subscriber: Option<()>,
+}
+
+fn each<T: Serialize, S: Serializer>(
+    objects: &Arc<[Arc<T>]>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(objects.iter().map(Arc::as_ref))
 }

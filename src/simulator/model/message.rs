@@ -8,7 +8,7 @@ use std::sync::Arc;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::{Member, MemberView, User};
+use super::{Channel, ChannelView, Member, MemberView, User};
 use crate::simulator::wire::{Hash, Snowflake, Time};
 
 /// A message: <https://discord.com/developers/docs/resources/message#message-object>.
@@ -49,6 +49,15 @@ pub(crate) struct Message {
     pub(crate) sticker_items: Vec<StickerItem>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) poll: Option<Value>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) message_snapshots: Vec<MessageSnapshot>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) interaction_metadata: Option<Box<InteractionMetadata>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) position: Option<u32>,
+    /// The thread that was started from it.
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "the_thread")]
+    pub(crate) thread: Option<Arc<Channel>>,
 }
 
 impl Message {
@@ -60,6 +69,7 @@ impl Message {
             embeds: Vec::new(),
             components: Vec::new(),
             poll: None,
+            message_snapshots: Vec::new(),
             referenced_message: self
                 .referenced_message
                 .as_ref()
@@ -138,6 +148,63 @@ pub(crate) struct Attachment {
     pub(crate) placeholder_version: u8,
 }
 
+/// A forwarded message, without its author:
+/// <https://discord.com/developers/docs/resources/message#message-snapshot-object>.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub(crate) struct MessageSnapshot {
+    pub(crate) message: SnapshotFields,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub(crate) struct SnapshotFields {
+    #[serde(rename = "type")]
+    pub(crate) kind: u8,
+    pub(crate) content: Box<str>,
+    pub(crate) embeds: Vec<Value>,
+    pub(crate) attachments: [(); 0],
+    pub(crate) timestamp: Time,
+    pub(crate) edited_timestamp: Option<Time>,
+    pub(crate) flags: u32,
+    pub(crate) mentions: [(); 0],
+    pub(crate) mention_roles: Vec<Snowflake>,
+    pub(crate) components: Vec<Value>,
+}
+
+impl MessageSnapshot {
+    /// What a forward shows of a message; attachments and mentions are left out, since a forward names them
+    /// anew.
+    pub(crate) fn of(message: &Message) -> Self {
+        Self {
+            message: SnapshotFields {
+                kind: message.kind,
+                content: message.content.clone(),
+                embeds: message.embeds.clone(),
+                attachments: [],
+                timestamp: message.timestamp,
+                edited_timestamp: message.edited_timestamp,
+                flags: message.flags,
+                mentions: [],
+                mention_roles: message.mention_roles.clone(),
+                components: message.components.clone(),
+            },
+        }
+    }
+}
+
+/// The interaction that a message answers:
+/// <https://discord.com/developers/docs/resources/message#message-interaction-metadata-object>.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub(crate) struct InteractionMetadata {
+    pub(crate) id: Snowflake,
+    #[serde(rename = "type")]
+    pub(crate) kind: u8,
+    #[serde(serialize_with = "by_reference")]
+    pub(crate) user: Arc<User>,
+    pub(crate) authorizing_integration_owners: Value,
+    pub(crate) name: &'static str,
+    pub(crate) command_type: u8,
+}
+
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub(crate) struct StickerItem {
     pub(crate) id: Snowflake,
@@ -164,4 +231,19 @@ fn the_message<S: serde::Serializer>(
     serializer: S,
 ) -> Result<S::Ok, S::Error> {
     message.as_deref().serialize(serializer)
+}
+
+fn the_thread<S: serde::Serializer>(
+    thread: &Option<Arc<Channel>>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    let view = |thread: &'_ Arc<Channel>| {
+        serde_json::json!(ChannelView {
+            guild_id: Some(thread.guild_id),
+            channel: thread,
+            member: None,
+            newly_created: None,
+        })
+    };
+    thread.as_ref().map(view).serialize(serializer)
 }

@@ -79,40 +79,23 @@ pub(super) fn delete(call: &mut Call<'_>) -> Answered {
     need_to_manage(&place)?;
     let id = place.id();
     call.hub.world.pass(1000);
-    let Some(guild) = call.hub.world.guild(place.guild_id) else {
+    let removed = call.hub.world.guild(place.guild_id).and_then(|guild| guild.remove_channel(id));
+    let Some(removed) = removed else {
         return Err(Reply::not_found(10_003, "Unknown Channel"));
     };
-    guild.channels.remove(&id);
-    guild.quiet_channels.remove(&id);
-    guild.drop_messages_of(id);
-    let children: Vec<Channel> = guild
-        .channels
-        .values()
-        .filter(|channel| channel.parent_id == Some(Snowflake(id)))
-        .map(|channel| Channel::clone(channel))
-        .collect();
-    let channel = Arc::clone(&place.channel);
-    let is_thread = channel.is_thread();
-    let event =
-        if is_thread { Event::ThreadDelete(channel) } else { Event::ChannelDelete(channel) };
+    // A category's channels stay without it; a channel's threads go with it, of which nothing is told.
+    for orphan in removed.orphans {
+        call.hub.world.pass(1000);
+        call.hub.tell(Happening::Told(Event::ChannelUpdate(orphan)));
+    }
+    let channel = removed.channel;
+    let event = if channel.is_thread() {
+        Event::ThreadDelete(channel)
+    } else {
+        Event::ChannelDelete(channel)
+    };
     call.hub.tell(Happening::Told(event));
-    for child in children {
-        orphan(call, place.guild_id, child);
-    }
     Ok(Reply::ok(json!(whole_channel(&place.channel))))
-}
-
-/// A category's channels stay without it; a channel's threads go with it, of which nothing is told.
-fn orphan(call: &mut Call<'_>, guild_id: u64, mut child: Channel) {
-    if child.is_thread() {
-        if let Some(guild) = call.hub.world.guild(guild_id) {
-            guild.channels.remove(&child.id.0);
-            guild.drop_messages_of(child.id.0);
-        }
-        return;
-    }
-    child.parent_id = None;
-    put(call, child);
 }
 
 /// Replaces a channel and tells of it if it is another one now.

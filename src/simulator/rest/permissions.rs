@@ -108,6 +108,19 @@ fn bits(bits: Bits) -> Permissions {
 }
 
 impl Hub {
+    /// Whether the bot may be told of an event.
+    pub(in crate::simulator) fn is_permitted(&self, event: &Event) -> bool {
+        let Some(need) = event.need() else { return true };
+        let guild = event.guild_id().and_then(|id| self.world.made_guild(id));
+        let Some(guild) = guild else { return true };
+        let (bot_id, now) = (self.world.bot_id(), self.world.now);
+        let granted = match need.channel_id.and_then(|id| guild.channels.get(&id)) {
+            Some(channel) => in_channel(guild, channel, bot_id, now),
+            None => in_guild(guild, bot_id, now),
+        };
+        granted.intersects(need.any_of)
+    }
+
     /// Gives permissions to the bot in a guild, or in a channel, or takes them away; false if there is no
     /// such guild or channel.
     pub(in crate::simulator) fn permit(

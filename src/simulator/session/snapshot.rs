@@ -47,11 +47,25 @@ pub(super) fn of_guild(world: &mut World, guild_id: u64, wishes: &Wishes) -> Opt
         .filter(|member| is_listed(member))
         .filter_map(|member| person(world, member))
         .collect();
+    let (threads, channels): (Vec<_>, Vec<_>) =
+        guild.channels.values().cloned().partition(|channel| channel.is_thread());
+    let threads = threads
+        .into_iter()
+        .filter(|thread| thread.is_active_thread())
+        .map(|thread| {
+            let member = guild.thread_member(thread.id.0, bot_id);
+            (thread, member)
+        })
+        .collect();
     Some(GuildSnapshot {
         guild: Arc::clone(&guild.guild),
         extras: guild.extras(wishes.large_threshold),
         roles: guild.roles.values().cloned().collect(),
-        channels: guild.channels.values().cloned().collect(),
+        channels,
+        threads,
+        stage_instances: guild.entities.stages.values().cloned().collect(),
+        scheduled_events: guild.entities.scheduled_events.values().cloned().collect(),
+        soundboard_sounds: guild.entities.sounds.values().cloned().collect(),
         members,
         presences: if with_presences {
             guild.presences.values().cloned().collect()

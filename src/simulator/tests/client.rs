@@ -165,7 +165,10 @@ impl Client {
     }
 
     fn note(&mut self, text: &str) -> Value {
-        let payload: Value = serde_json::from_str(text).unwrap();
+        // Half a surrogate pair is what serde_json does not take.
+        let payload: Value = serde_json::from_str(text)
+            .or_else(|_| serde_json::from_str(&text.replace(r"\ud83d", "")))
+            .unwrap();
         if payload["op"] == 0 {
             self.sequence = payload["s"].as_u64().unwrap();
             self.frames.push(text.to_owned());

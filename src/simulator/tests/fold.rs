@@ -1,10 +1,14 @@
 //! The truth against a second reader: one that folds the JSON it receives, knowing nothing of the
 //! simulator's types.
 
+mod entities;
+mod specs;
+
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
+use self::entities::Entities;
 use super::{
     client::{ALL_INTENTS, Client},
     small, start,
@@ -15,15 +19,19 @@ type Key = (u64, u64);
 
 /// Some tables, kept the way a careful person would by hand.
 #[derive(Default, Debug)]
-struct Reader {
+pub(super) struct Reader {
     users: BTreeMap<u64, Value>,
     members: BTreeMap<Key, (Value, bool)>,
     roles: BTreeMap<Key, (Value, bool)>,
     channels: BTreeMap<Key, (Value, bool)>,
     messages: BTreeMap<Key, (Value, u64, bool)>,
     presences: BTreeMap<Key, Value>,
-    voice: BTreeMap<Key, bool>,
+    /// The channel that someone is in or was in last, and whether they are gone.
+    voice: BTreeMap<Key, (Value, bool)>,
+    /// Superseded versions.
+    revisions: BTreeMap<(u64, u64, u64), Value>,
     listing: Vec<u64>,
+    entities: Entities,
 }
 
 fn id(value: &Value) -> u64 {
@@ -35,8 +43,9 @@ fn list(value: &Value) -> &[Value] {
 }
 
 impl Reader {
-    fn read(&mut self, event: &str, d: &Value) {
+    pub(super) fn read(&mut self, event: &str, d: &Value) {
         let guild_id = id(&d["guild_id"]);
+        self.entities.read(event, d);
         match event {
             "READY" | "USER_UPDATE" => {
                 let user = if event == "READY" { &d["user"] } else { d };
@@ -44,6 +53,9 @@ impl Reader {
             }
             "GUILD_CREATE" => self.guild_create(id(&d["id"]), d),
             "GUILD_UPDATE" => {
+                let guild_id = id(&d["id"]);
+                let roles = self.roles.iter_mut().filter(|(key, _)| key.0 == guild_id);
+                roles.for_each(|(_, role)| role.1 = true);
                 for role in list(&d["roles"]) {
                     self.roles.insert((id(&d["id"]), id(&role["id"])), (role.clone(), false));
                 }
@@ -53,17 +65,42 @@ impl Reader {
             }
             "GUILD_ROLE_DELETE" => self.role_delete(guild_id, &d["role_id"]),
             "CHANNEL_CREATE" | "CHANNEL_UPDATE" | "THREAD_CREATE" | "THREAD_UPDATE" => {
-                self.channels.insert((guild_id, id(&d["id"])), (d.clone(), false));
+                self.channel(guild_id, d);
             }
-            "CHANNEL_DELETE" | "THREAD_DELETE" => {
-                self.channels
-                    .entry((guild_id, id(&d["id"])))
-                    .and_modify(|channel| channel.1 = true);
+            "CHANNEL_DELETE" => {
+                self.channel(guild_id, d);
+                self.channel_gone(guild_id, id(&d["id"]));
+                for thread_id in entities::thread_ids(&self.channels, d) {
+                    self.channel_gone(guild_id, thread_id);
+                    self.entities.thread_gone(&d["guild_id"], &thread_id.to_string());
+                }
+                let voice = self.voice.iter_mut().filter(|(key, _)| key.0 == guild_id);
+                voice.filter(|(_, at)| at.0 == d["id"]).for_each(|(_, at)| at.1 = true);
+            }
+            "THREAD_DELETE" => self.channel_gone(guild_id, id(&d["id"])),
+            "THREAD_LIST_SYNC" => self.list_threads(guild_id, d),
+            "THREAD_MEMBERS_UPDATE" => {
+                self.set(guild_id, &d["id"], "member_count", &d["member_count"]);
+            }
+            "WEBHOOKS_UPDATE" => {
+                let is_set = json!({ "__set": true });
+                self.set(guild_id, &d["channel_id"], "webhooks_updated_at", &is_set);
+            }
+            "VOICE_CHANNEL_STATUS_UPDATE" => self.set(guild_id, &d["id"], "status", &d["status"]),
+            "VOICE_CHANNEL_START_TIME_UPDATE" => self.start(guild_id, d),
+            "CHANNEL_INFO" => {
+                for channel in list(&d["channels"]) {
+                    self.set(guild_id, &channel["id"], "status", &channel["status"]);
+                    self.start(guild_id, channel);
+                }
             }
             "CHANNEL_PINS_UPDATE" => {
-                self.channels.entry((guild_id, id(&d["channel_id"]))).and_modify(|channel| {
-                    channel.0["last_pin_timestamp"] = d["last_pin_timestamp"].clone();
-                });
+                self.set(
+                    guild_id,
+                    &d["channel_id"],
+                    "last_pin_timestamp",
+                    &d["last_pin_timestamp"],
+                );
             }
             "GUILD_MEMBER_ADD" | "GUILD_MEMBER_UPDATE" => self.member(guild_id, d, &d["user"]),
             "GUILD_MEMBER_REMOVE" => {
@@ -77,7 +114,8 @@ impl Reader {
                 self.presences.insert((guild_id, id(&d["user"]["id"])), d.clone());
             }
             "VOICE_STATE_UPDATE" => {
-                self.voice.insert((guild_id, id(&d["user_id"])), d["channel_id"].is_null());
+                let at = (d["channel_id"].clone(), d["channel_id"].is_null());
+                self.voice.insert((guild_id, id(&d["user_id"])), at);
             }
             "MESSAGE_CREATE" | "MESSAGE_UPDATE" => self.message(event, guild_id, d),
             "MESSAGE_DELETE" => self.message_gone(guild_id, &d["id"]),
@@ -95,14 +133,15 @@ impl Reader {
         self.roles.iter_mut().filter(|(key, _)| of_guild(key)).for_each(|(_, role)| role.1 = true);
         self.channels
             .iter_mut()
-            .filter(|(key, _)| of_guild(key))
-            .for_each(|(_, channel)| channel.1 = true);
-        self.voice.iter_mut().filter(|(key, _)| of_guild(key)).for_each(|(_, gone)| *gone = true);
+            .filter(|(key, channel)| of_guild(key) && !channel.0["thread_metadata"].is_object())
+            .for_each(|(_, channel)| gone(channel));
+        self.unlist(guild_id, None);
+        self.voice.iter_mut().filter(|(key, _)| of_guild(key)).for_each(|(_, at)| at.1 = true);
         for role in list(&d["roles"]) {
             self.roles.insert((guild_id, id(&role["id"])), (role.clone(), false));
         }
         for channel in list(&d["channels"]).iter().chain(list(&d["threads"])) {
-            self.channels.insert((guild_id, id(&channel["id"])), (channel.clone(), false));
+            self.channel(guild_id, channel);
         }
         for member in list(&d["members"]) {
             self.member(guild_id, member, &member["user"]);
@@ -111,11 +150,71 @@ impl Reader {
             self.presences.insert((guild_id, id(&presence["user"]["id"])), presence.clone());
         }
         for state in list(&d["voice_states"]) {
-            self.voice.insert((guild_id, id(&state["user_id"])), false);
+            let at = (state["channel_id"].clone(), false);
+            self.voice.insert((guild_id, id(&state["user_id"])), at);
         }
     }
 
+    /// A channel as it is now, with what is told of it by other events.
+    fn channel(&mut self, guild_id: u64, d: &Value) {
+        let key = (guild_id, id(&d["id"]));
+        let mut channel = d.clone();
+        for (field, default) in [
+            ("status", Value::Null),
+            ("voice_start_time", Value::Null),
+            ("webhooks_updated_at", json!({ "__set": false })),
+        ] {
+            let known = self.channels.get(&key).map(|known| known.0[field].clone());
+            channel[field] = known.unwrap_or(default);
+        }
+        channel["unlisted_at"] = json!({ "__set": false });
+        self.channels.insert(key, (channel, false));
+    }
+
+    fn set(&mut self, guild_id: u64, channel_id: &Value, field: &str, value: &Value) {
+        self.channels
+            .entry((guild_id, id(channel_id)))
+            .and_modify(|channel| channel.0[field] = value.clone());
+    }
+
+    fn start(&mut self, guild_id: u64, d: &Value) {
+        let at = d["voice_start_time"].as_i64().map_or(Value::Null, |seconds| {
+            let at = jiff::Timestamp::from_second(seconds).unwrap();
+            format!("{}.000000+00:00", at.strftime("%Y-%m-%dT%H:%M:%S")).into()
+        });
+        self.set(guild_id, &d["id"], "voice_start_time", &at);
+    }
+
+    fn channel_gone(&mut self, guild_id: u64, channel_id: u64) {
+        self.channels.entry((guild_id, channel_id)).and_modify(gone);
+    }
+
+    fn unlist(&mut self, guild_id: u64, parents: Option<&[Value]>) {
+        for (key, (channel, gone)) in &mut self.channels {
+            let is_active = channel["thread_metadata"]["archived"] == false;
+            let is_meant = parents.is_none_or(|ids| ids.contains(&channel["parent_id"]));
+            if key.0 == guild_id && is_active && is_meant && !*gone {
+                channel["unlisted_at"] = json!({ "__set": true });
+            }
+        }
+    }
+
+    fn list_threads(&mut self, guild_id: u64, d: &Value) {
+        let bot = self.users.iter().find(|(_, user)| user.get("email").is_some());
+        let bot_id = *bot.unwrap().0;
+        self.unlist(guild_id, d["channel_ids"].as_array().map(Vec::as_slice));
+        for thread in list(&d["threads"]) {
+            self.channel(guild_id, thread);
+        }
+        self.entities.list_own_threads(bot_id, d);
+    }
+
     fn member(&mut self, guild_id: u64, member: &Value, user: &Value) {
+        self.members.insert((guild_id, id(&user["id"])), (member.clone(), false));
+        self.user(user);
+    }
+
+    fn user(&mut self, user: &Value) {
         let bot = self.users.get(&id(&user["id"])).filter(|known| known.get("email").is_some());
         let mut user = user.clone();
         for field in ["email", "verified", "mfa_enabled", "flags"] {
@@ -123,7 +222,6 @@ impl Reader {
                 user[field] = bot[field].clone();
             }
         }
-        self.members.insert((guild_id, id(&user["id"])), (member.clone(), false));
         self.users.insert(id(&user["id"]), user);
     }
 
@@ -152,12 +250,19 @@ impl Reader {
 
     fn message(&mut self, event: &str, guild_id: u64, d: &Value) {
         if d.get("webhook_id").is_none() {
-            self.users.insert(id(&d["author"]["id"]), d["author"].clone());
+            self.user(&d["author"]);
             if let Some(member) = d.get("member") {
                 self.members.insert((guild_id, id(&d["author"]["id"])), (member.clone(), false));
             }
         }
-        if event == "MESSAGE_CREATE" {
+        if event == "MESSAGE_CREATE" && guild_id == 0 && d["flags"].as_u64().unwrap() & 64 == 0 {
+            let author = &d["author"]["id"];
+            let place = self.channels.entry((0, id(&d["channel_id"]))).or_default();
+            place.0["type"] = 1.into();
+            if self.users[&id(author)].get("email").is_none() {
+                place.0["recipients"] = json!([id(author)]);
+            }
+        } else if event == "MESSAGE_CREATE" {
             self.channels
                 .entry((guild_id, id(&d["channel_id"])))
                 .and_modify(|channel| channel.0["last_message_id"] = d["id"].clone());
@@ -188,12 +293,45 @@ impl Reader {
             .any(|field| known[*field] != message[*field])
         });
         let revision = known.map_or(0, |known| known.1) + u64::from(changed);
+        if let Some((old, number, _)) = known.filter(|_| changed) {
+            let mut old = old.clone();
+            if let Some(cause) = cause(&old, &message) {
+                old["cause"] = cause.into();
+            }
+            self.revisions.insert((guild_id, key.1, *number), old);
+        }
         self.messages.insert(key, (message, revision, false));
     }
 
     fn message_gone(&mut self, guild_id: u64, message_id: &Value) {
         self.messages.entry((guild_id, id(message_id))).or_insert((Value::Null, 0, true)).2 = true;
     }
+}
+
+/// Whether a list lacks a channel that is gone says nothing.
+fn gone(channel: &mut (Value, bool)) {
+    channel.1 = true;
+    if let Some(channel) = channel.0.as_object_mut() {
+        channel.remove("unlisted_at");
+    }
+}
+
+/// The one thing that became different, if it was one.
+fn cause(old: &Value, new: &Value) -> Option<&'static str> {
+    let mut causes = Vec::new();
+    let starts_thread = new.get("thread").is_some() && old.get("thread").is_none();
+    for (field, cause) in [
+        ("edited_timestamp", "edit"),
+        ("embeds", "embeds"),
+        ("pinned", "pin"),
+        ("poll", "poll"),
+        ("flags", if starts_thread { "thread" } else { "flags" }),
+    ] {
+        if old[field] != new[field] {
+            causes.push(cause);
+        }
+    }
+    if causes.len() == 1 { causes.pop() } else { None }
 }
 
 /// Compares the truth's rows of a table with the reader's.
@@ -228,7 +366,7 @@ fn two(map: BTreeMap<Key, (Value, bool)>) -> BTreeMap<Vec<u64>, (Value, Option<b
         .collect()
 }
 
-fn check(truth: &Truth, reader: Reader) {
+pub(super) fn check(truth: &Truth, reader: Reader) {
     let roles = ["name", "color", "position", "hoist", "mentionable", "tags", "flags"];
     compare(truth, "roles", &["guild_id", "id"], &roles, two(reader.roles));
     let channels = [
@@ -239,6 +377,11 @@ fn check(truth: &Truth, reader: Reader) {
         "member_count",
         "thread_metadata",
         "type",
+        "status",
+        "voice_start_time",
+        "webhooks_updated_at",
+        "unlisted_at",
+        "recipients",
     ];
     compare(truth, "channels", &["guild_id", "id"], &channels, two(reader.channels));
     let members = ["nick", "joined_at", "pending", "communication_disabled_until", "avatar"];
@@ -267,7 +410,7 @@ fn check(truth: &Truth, reader: Reader) {
         presences,
     );
     let voice =
-        reader.voice.into_iter().map(|(key, gone)| (vec![key.0, key.1], (json!({}), Some(gone))));
+        reader.voice.into_iter().map(|(key, at)| (vec![key.0, key.1], (json!({}), Some(at.1))));
     compare(truth, "voice_states", &["guild_id", "user_id"], &[], voice.collect());
     let messages = reader.messages.into_iter().map(|(key, (mut message, revision, gone))| {
         if message.is_object() {
@@ -278,6 +421,15 @@ fn check(truth: &Truth, reader: Reader) {
     let columns =
         ["content", "embeds", "attachments", "pinned", "timestamp", "edited_timestamp", "revision"];
     compare(truth, "messages", &["guild_id", "id"], &columns, messages.collect());
+    let revisions = reader
+        .revisions
+        .into_iter()
+        .map(|((guild_id, id, revision), object)| (vec![guild_id, id, revision], (object, None)));
+    let key = ["guild_id", "id", "revision"];
+    let columns = ["content", "embeds", "attachments", "pinned", "poll", "cause"];
+    compare(truth, "message_revisions", &key, &columns, revisions.collect());
+    reader.entities.check(truth);
+    entities::check_keys(truth);
 }
 
 #[tokio::test]
@@ -286,10 +438,13 @@ async fn the_truth_equals_a_fold_of_what_was_received() {
         let simulator = start(SimulatorConfig { seed, ..small(4) });
         let mut client = Client::loaded(&simulator, [0, 1], ALL_INTENTS).await;
         for guild_id in simulator.guild_ids() {
+            let d = json!({ "guild_id": guild_id.to_string(), "fields": ["status", "voice_start_time"] });
+            client.send(json!({ "op": 43, "d": d })).await;
+            client.send(json!({ "op": 31, "d": { "guild_ids": [guild_id.to_string()] } })).await;
             let d = json!({ "guild_id": guild_id.to_string(), "query": "", "limit": 0, "presences": true });
             client.send(json!({ "op": 8, "d": d })).await;
         }
-        for _ in 0..10 {
+        for _ in 0..25 {
             simulator.step(1000);
             client.until_sequence(simulator.sequence(0)).await;
         }
@@ -298,6 +453,7 @@ async fn the_truth_equals_a_fold_of_what_was_received() {
         for (event, d) in client.dispatches() {
             reader.read(&event, &d);
         }
+        assert_eq!(reader.entities.filled(), Entities::count());
         check(&simulator.truth(), reader);
     }
 }

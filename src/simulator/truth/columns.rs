@@ -2,7 +2,11 @@
 //!
 //! **Invariant:** a column is named once, here; a field that the wire leaves out has no column value.
 
+mod entities;
+
 use serde_json::{Map, Value};
+
+pub(super) use self::entities::*;
 
 /// How a wire value becomes a column value.
 #[derive(Clone, Copy, Debug)]
@@ -15,11 +19,15 @@ pub(super) enum Kind {
     Numbers,
     /// A list of objects becomes the list of their ids.
     Ids,
+    /// The snowflake of another field.
+    NumberOf(&'static str),
+    /// The id of the object in another field.
+    IdOf(&'static str),
 }
 
-use Kind::{Ids, Number, Numbers, Same};
+use Kind::{IdOf, Ids, Number, NumberOf, Numbers, Same};
 
-/// Columns with the same name as the wire field.
+/// Columns with the same name as the wire field, unless the kind names another one.
 pub(super) type Columns = &'static [(&'static str, Kind)];
 
 pub(super) const GUILDS: Columns = &[
@@ -174,6 +182,9 @@ pub(super) const MESSAGES: Columns = &[
     ("edited_timestamp", Same),
     ("message_reference", Same),
     ("sticker_items", Same),
+    ("interaction_metadata", Same),
+    ("position", Same),
+    ("thread_id", IdOf("thread")),
 ];
 
 /// Message columns that need the MESSAGE_CONTENT intent.
@@ -183,6 +194,7 @@ pub(super) const MESSAGE_CONTENT: Columns = &[
     ("attachments", Same),
     ("components", Same),
     ("poll", Same),
+    ("message_snapshots", Same),
 ];
 
 pub(super) const REVISIONS: Columns = &[
@@ -199,7 +211,11 @@ pub(super) const REVISIONS: Columns = &[
 /// Moves the columns' values out of a wire object into a row.
 pub(super) fn project(wire: &mut Value, columns: Columns, row: &mut Map<String, Value>) {
     for &(name, kind) in columns {
-        if let Some(value) = wire.get_mut(name) {
+        let field = match kind {
+            NumberOf(field) | IdOf(field) => field,
+            _ => name,
+        };
+        if let Some(value) = wire.get_mut(field) {
             row.insert(name.to_owned(), convert(value.take(), kind));
         }
     }
@@ -207,7 +223,8 @@ pub(super) fn project(wire: &mut Value, columns: Columns, row: &mut Map<String, 
 
 fn convert(value: Value, kind: Kind) -> Value {
     match (kind, value) {
-        (Number, Value::String(text)) => number(&text),
+        (Number | NumberOf(_), Value::String(text)) => number(&text),
+        (IdOf(_), value) => value["id"].as_str().map_or(Value::Null, number),
         (Numbers, Value::Array(values)) => {
             values.iter().map(|value| value.as_str().map_or(Value::Null, number)).collect()
         }

@@ -7,6 +7,7 @@ use std::{
     sync::Arc,
 };
 
+use super::entities::EntitiesTold;
 use crate::simulator::{
     event::GuildSnapshot,
     model::{Channel, Guild, GuildExtras, Member, Overwrite, Presence, Role, VoiceState},
@@ -26,6 +27,13 @@ impl<T> Told<T> {
     }
 }
 
+/// A presence as last told, and whether fields of it were left out.
+#[derive(Clone, Debug)]
+pub(super) struct PresenceTold {
+    pub(super) presence: Arc<Presence>,
+    pub(super) is_partial: bool,
+}
+
 /// A channel with the overwrites that it once had.
 #[derive(Clone, Debug)]
 pub(super) struct ChannelTold {
@@ -34,6 +42,28 @@ pub(super) struct ChannelTold {
     pub(super) removed_overwrites: Vec<Overwrite>,
     /// Overwrites whose role was deleted since the channel was told.
     pub(super) stripped_overwrites: BTreeSet<u64>,
+    /// Of voice channels, told by events of their own.
+    pub(super) status: Option<Box<str>>,
+    pub(super) voice_start_time: Option<Time>,
+    /// Whether webhooks were ever said to have changed.
+    pub(super) webhooks_updated: bool,
+    /// Of a thread: whether a list that it belonged in lacked it.
+    pub(super) unlisted: bool,
+}
+
+impl ChannelTold {
+    fn of(channel: &Arc<Channel>) -> Self {
+        Self {
+            channel: Arc::clone(channel),
+            gone: false,
+            removed_overwrites: Vec::new(),
+            stripped_overwrites: BTreeSet::new(),
+            status: None,
+            voice_start_time: None,
+            webhooks_updated: false,
+            unlisted: false,
+        }
+    }
 }
 
 /// How the bot sees the guild.
@@ -56,8 +86,9 @@ pub(super) struct GuildTold {
     pub(super) roles: BTreeMap<u64, Told<Role>>,
     pub(super) channels: BTreeMap<u64, ChannelTold>,
     pub(super) members: BTreeMap<u64, Told<Member>>,
-    pub(super) presences: BTreeMap<u64, Arc<Presence>>,
+    pub(super) presences: BTreeMap<u64, PresenceTold>,
     pub(super) voice_states: BTreeMap<u64, Told<VoiceState>>,
+    pub(super) entities: EntitiesTold,
     /// Members named by the complete list that is being received.
     listed: BTreeSet<u64>,
 }
@@ -68,20 +99,28 @@ impl GuildTold {
         self.members.get(&user_id).filter(|told| !told.gone).map(|told| told.object.as_ref())
     }
 
-    /// GUILD_CREATE: replaces roles, channels and voice states, adds members and presences.
-    pub(super) fn create(&mut self, snapshot: &GuildSnapshot) {
+    /// GUILD_CREATE: replaces everything that it lists, adds members and presences.
+    pub(super) fn create(&mut self, snapshot: &GuildSnapshot, bot_id: u64) {
         self.guild = Some(Arc::clone(&snapshot.guild));
         self.extras = Some(snapshot.extras);
         self.access = GuildAccess::Available;
         self.in_outage = false;
         self.replace_roles(&snapshot.roles);
+        self.entities.list_expressions(&snapshot.guild);
+        self.entities.list(snapshot, bot_id);
         let present: BTreeSet<u64> = snapshot.channels.iter().map(|channel| channel.id.0).collect();
         for (id, told) in &mut self.channels {
-            // A thread that is not listed may be archived or out of sight.
-            told.gone |= !present.contains(id) && !told.channel.is_thread();
+            if !told.gone && !told.channel.is_thread() && !present.contains(id) {
+                told.gone = true;
+                self.entities.miss_channel(*id);
+            }
         }
+        self.unlist_threads(None);
         for channel in &snapshot.channels {
             self.put_channel(channel);
+        }
+        for (thread, _) in &snapshot.threads {
+            self.put_channel(thread);
         }
         for presence in &snapshot.presences {
             self.put_presence(presence);
@@ -96,12 +135,11 @@ impl GuildTold {
         }
     }
 
-    /// GUILD_UPDATE: the guild's own fields and its roles.
+    /// GUILD_UPDATE: the guild's own fields, its roles, emojis and stickers.
     pub(super) fn update(&mut self, guild: &Arc<Guild>, roles: &[Arc<Role>]) {
         self.guild = Some(Arc::clone(guild));
-        for role in roles {
-            self.put_role(role);
-        }
+        self.replace_roles(roles);
+        self.entities.list_expressions(guild);
     }
 
     /// GUILD_DELETE: an outage, or the bot is out of the guild.
@@ -134,30 +172,60 @@ impl GuildTold {
         }
     }
 
+    /// A channel or thread as it is now; what is told of it by other events stays.
     pub(super) fn put_channel(&mut self, channel: &Arc<Channel>) {
-        let mut removed_overwrites = Vec::new();
+        let mut told = ChannelTold::of(channel);
         if let Some(known) = self.channels.remove(&channel.id.0) {
-            removed_overwrites = known.removed_overwrites;
-            removed_overwrites.extend_from_slice(known.channel.overwrites());
+            let mut removed = known.removed_overwrites;
+            removed.extend_from_slice(known.channel.overwrites());
             let kept: BTreeSet<_> = channel.overwrites().iter().map(|kept| kept.id).collect();
             let mut seen = kept;
             // The newest version of a removed overwrite is the last one in the list.
-            removed_overwrites.reverse();
-            removed_overwrites.retain(|overwrite| seen.insert(overwrite.id));
-            removed_overwrites.reverse();
+            removed.reverse();
+            removed.retain(|overwrite| seen.insert(overwrite.id));
+            removed.reverse();
+            told.removed_overwrites = removed;
+            told.status = known.status;
+            told.voice_start_time = known.voice_start_time;
+            told.webhooks_updated = known.webhooks_updated;
         }
-        let told = ChannelTold {
-            channel: Arc::clone(channel),
-            gone: false,
-            removed_overwrites,
-            stripped_overwrites: BTreeSet::new(),
-        };
         self.channels.insert(channel.id.0, told);
     }
 
+    /// One event stands for the channel, its threads and everything else that hangs on it but messages.
     pub(super) fn delete_channel(&mut self, channel_id: u64) {
-        if let Some(told) = self.channels.get_mut(&channel_id) {
+        let parent = Some(Snowflake(channel_id));
+        for (&id, told) in &mut self.channels {
+            let is_its_thread = told.channel.parent_id == parent && told.channel.is_thread();
+            if id == channel_id || is_its_thread {
+                told.gone = true;
+                self.entities.end_thread(id);
+            }
+        }
+        self.entities.delete_channel(channel_id);
+        for told in self.voice_states.values_mut() {
+            told.gone |= told.object.channel_id == parent;
+        }
+    }
+
+    pub(super) fn delete_thread(&mut self, thread_id: u64) {
+        if let Some(told) = self.channels.get_mut(&thread_id) {
             told.gone = true;
+        }
+        self.entities.end_thread(thread_id);
+    }
+
+    /// A list of active threads begins: those told as active are missing in it until they are told again.
+    pub(super) fn unlist_threads(&mut self, channel_ids: Option<&[Snowflake]>) {
+        let is_listed = |parent_id: Option<Snowflake>| match (channel_ids, parent_id) {
+            (None, _) => true,
+            (Some(ids), Some(parent_id)) => ids.contains(&parent_id),
+            (Some(_), None) => false,
+        };
+        for told in self.channels.values_mut() {
+            let channel = &told.channel;
+            told.unlisted |=
+                !told.gone && channel.is_active_thread() && is_listed(channel.parent_id);
         }
     }
 
@@ -200,7 +268,14 @@ impl GuildTold {
     }
 
     pub(super) fn put_presence(&mut self, presence: &Arc<Presence>) {
-        self.presences.insert(presence.user.id.0, Arc::clone(presence));
+        let told = PresenceTold { presence: Arc::clone(presence), is_partial: false };
+        self.presences.insert(presence.user.id.0, told);
+    }
+
+    /// A presence that lacks fields.
+    pub(super) fn put_partial_presence(&mut self, presence: &Arc<Presence>) {
+        let told = PresenceTold { presence: Arc::clone(presence), is_partial: true };
+        self.presences.insert(presence.user.id.0, told);
     }
 
     pub(super) fn put_voice(&mut self, state: &Arc<VoiceState>) {

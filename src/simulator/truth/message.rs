@@ -12,6 +12,7 @@ use crate::simulator::model::{Attachment, Message};
 pub(super) struct MessageTold {
     pub(super) current: Option<Arc<Message>>,
     pub(super) channel_id: u64,
+    /// Earlier versions, by the time of their edit in milliseconds, then as they arrived.
     pub(super) superseded: Vec<Arc<Message>>,
     /// Whether content, embeds, attachments, components and poll were ever told.
     pub(super) content_told: bool,
@@ -31,6 +32,9 @@ impl MessageTold {
         let mut told = without_signatures(message);
         self.channel_id = message.channel_id.0;
         if let Some(known) = &self.current {
+            if edited_ms(&told) < edited_ms(known) {
+                return self.tell_earlier(told, content_told);
+            }
             if self.content_told && !content_told {
                 told = Arc::new(with_content_of(&told, known));
             }
@@ -49,11 +53,49 @@ impl MessageTold {
         self.current = Some(told);
     }
 
+    /// A version that was overtaken by a later edit: history, and nothing else.
+    fn tell_earlier(&mut self, told: Arc<Message>, content_told: bool) {
+        let at = edited_ms(&told);
+        let is_known =
+            |version: &Arc<Message>| edited_ms(version) == at && is_same_version(version, &told);
+        if content_told == self.content_told && !self.superseded.iter().any(is_known) {
+            let place = self.superseded.partition_point(|version| edited_ms(version) <= at);
+            self.superseded.insert(place, told);
+        }
+    }
+
+    /// What superseded an earlier version, where that is one thing.
+    pub(super) fn cause(&self, revision: usize) -> Option<&'static str> {
+        let next = self.superseded.get(revision + 1).or(self.current.as_ref())?;
+        cause(self.superseded.get(revision)?, next)
+    }
+
     /// MESSAGE_DELETE or MESSAGE_DELETE_BULK; the first cause stays.
     pub(super) fn delete(&mut self, channel_id: u64, cause: &'static str) {
         self.channel_id = channel_id;
         self.delete_cause.get_or_insert(cause);
     }
+}
+
+/// When a version was made; that of a message that was never edited comes first.
+fn edited_ms(message: &Message) -> Option<i64> {
+    message.edited_timestamp.map(|at| at.as_ms())
+}
+
+/// Why the next version came; `None` if several things changed at once.
+fn cause(old: &Message, new: &Message) -> Option<&'static str> {
+    let is_started = old.thread.is_none() && new.thread.is_some();
+    let causes = [
+        ("edit", old.edited_timestamp != new.edited_timestamp),
+        ("embeds", old.embeds != new.embeds),
+        ("pin", old.pinned != new.pinned),
+        ("flags", old.flags != new.flags && !is_started),
+        ("poll", old.poll != new.poll),
+        ("thread", is_started),
+    ];
+    let mut found = causes.into_iter().filter(|(_, changed)| *changed).map(|(cause, _)| cause);
+    let cause = found.next();
+    if found.next().is_none() { cause } else { None }
 }
 
 fn is_same_version(left: &Message, right: &Message) -> bool {
@@ -80,6 +122,7 @@ fn with_content_of(message: &Message, known: &Message) -> Message {
         attachments: known.attachments.clone(),
         components: known.components.clone(),
         poll: known.poll.clone(),
+        message_snapshots: known.message_snapshots.clone(),
         ..message.clone()
     }
 }

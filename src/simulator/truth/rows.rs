@@ -2,8 +2,10 @@
 //!
 //! **Invariant:** iterating holds one row in memory, however many members there are.
 
+mod entities;
+
 use serde::Serialize;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use super::{
     Truth,
@@ -14,19 +16,22 @@ use super::{
 use crate::simulator::{
     event::current_user,
     model::{Author, Message, Overwrite},
+    wire::Time,
 };
 
 /// A row by column name. `bigint` is a number, `timestamptz` an RFC 3339 string with microseconds and
 /// `+00:00`, `jsonb` the JSON value and `bigint[]` a list of numbers. `__gone` stands for the tombstone
-/// column (`left_at` or `deleted_at`): whether it is set, since its time is the receiver's. Columns that
-/// are left out are not to be compared.
+/// column (`left_at` or `deleted_at`): whether it is set, since its time is the receiver's. Of other times
+/// of the receiver `{"__set": true}` or `{"__set": false}` says whether they are set. Columns that are left
+/// out are not to be compared.
 pub type TruthRow = Map<String, Value>;
 
 /// The rows that a table must have.
 pub struct TruthTable<'a> {
     /// Table name in schema `discord`.
     pub name: &'static str,
-    /// Key columns; every row has them.
+    /// Columns that tell rows apart, of numbers or text; every row has them. Of most tables it is the primary
+    /// key; where that is the receiver's number, others.
     pub key: &'static [&'static str],
     /// The rows in the order of the key.
     pub rows: Box<dyn Iterator<Item = TruthRow> + 'a>,
@@ -43,7 +48,7 @@ impl Truth {
     #[must_use]
     pub fn tables(&self) -> Vec<TruthTable<'_>> {
         let guilds = || self.guilds.iter();
-        vec![
+        let mut tables = vec![
             table("guilds", &["id"], guilds().filter_map(|(&id, guild)| guild_row(id, guild))),
             table(
                 "guild_bots",
@@ -58,9 +63,9 @@ impl Truth {
             table(
                 "channels",
                 &["guild_id", "id"],
-                guilds().flat_map(|(&id, guild)| {
+                self.direct_rows().chain(guilds().flat_map(|(&id, guild)| {
                     guild.channels.values().map(move |told| channel_row(id, told))
-                }),
+                })),
             ),
             table(
                 "permission_overwrites",
@@ -83,8 +88,10 @@ impl Truth {
                 "presences",
                 &["guild_id", "user_id"],
                 guilds().flat_map(|(&id, guild)| {
-                    guild.presences.iter().map(move |(&user_id, presence)| {
-                        guild_user_row(id, user_id, presence, columns::PRESENCES, None)
+                    guild.presences.iter().map(move |(&user_id, told)| {
+                        // Which of a partial presence's fields are kept is the reader's affair.
+                        let columns = if told.is_partial { &[] } else { columns::PRESENCES };
+                        guild_user_row(id, user_id, &told.presence, columns, None)
                     })
                 }),
             ),
@@ -110,7 +117,24 @@ impl Truth {
                     .iter()
                     .flat_map(|(&(guild_id, id), told)| revision_rows(guild_id, id, told)),
             ),
-        ]
+        ];
+        tables.extend(self.entity_tables());
+        tables
+    }
+
+    fn direct_rows(&self) -> impl Iterator<Item = TruthRow> + '_ {
+        self.direct.iter().map(|(&id, told)| {
+            let mut row = TruthRow::new();
+            set(&mut row, "guild_id", 0);
+            set(&mut row, "id", id);
+            set(&mut row, "type", 1);
+            set(&mut row, "last_message_id", told.last_message_id.map(|id| id.0));
+            if let Some(recipient) = told.recipient {
+                set(&mut row, "recipients", vec![recipient]);
+            }
+            set(&mut row, "__gone", false);
+            row
+        })
     }
 
     fn user_rows(&self) -> impl Iterator<Item = TruthRow> + '_ {
@@ -146,6 +170,11 @@ fn set(row: &mut TruthRow, column: &str, value: impl Into<Value>) {
     row.insert(column.to_owned(), value.into());
 }
 
+/// Whether a time of the receiver's is set.
+fn set_or_not(row: &mut TruthRow, column: &str, is_set: bool) {
+    set(row, column, json!({ "__set": is_set }));
+}
+
 fn guild_row(id: u64, told: &GuildTold) -> Option<TruthRow> {
     // A guild of which READY named the id and nothing else is no row yet.
     if told.guild.is_none() && !told.in_outage {
@@ -164,6 +193,7 @@ fn guild_row(id: u64, told: &GuildTold) -> Option<TruthRow> {
         set(&mut row, "unavailable", told.in_outage);
     }
     set(&mut row, "__gone", told.access == GuildAccess::Left);
+    set_or_not(&mut row, "integrations_updated_at", told.entities.integrations_updated);
     Some(row)
 }
 
@@ -193,6 +223,13 @@ fn channel_row(guild_id: u64, told: &ChannelTold) -> TruthRow {
     let mut row = row_of(told.channel.as_ref(), columns::CHANNELS);
     set(&mut row, "guild_id", guild_id);
     set(&mut row, "__gone", told.gone);
+    set(&mut row, "status", told.status.as_deref());
+    let start = told.voice_start_time.map(|at| Time(at.as_ms() / 1000 * 1_000_000).to_string());
+    set(&mut row, "voice_start_time", start);
+    set_or_not(&mut row, "webhooks_updated_at", told.webhooks_updated);
+    if !told.gone {
+        set_or_not(&mut row, "unlisted_at", told.unlisted);
+    }
     row
 }
 
@@ -271,6 +308,11 @@ fn revision_rows(
 ) -> impl Iterator<Item = TruthRow> + '_ {
     told.superseded.iter().enumerate().map(move |(revision, message)| {
         let mut row = version_row(message, columns::REVISIONS, told.content_told);
+        // It is no column of revisions: a forward is never edited.
+        row.remove("message_snapshots");
+        if let Some(cause) = told.cause(revision) {
+            set(&mut row, "cause", cause);
+        }
         set(&mut row, "guild_id", guild_id);
         set(&mut row, "id", id);
         set(&mut row, "revision", revision);
@@ -284,6 +326,10 @@ fn version_row(message: &Message, columns: Columns, content_told: bool) -> Truth
     project(&mut wire, columns, &mut row);
     if content_told {
         project(&mut wire, columns::MESSAGE_CONTENT, &mut row);
+    }
+    // PostgreSQL has no text with U+0000, so a reader leaves it out.
+    if let Some(Value::String(content)) = row.get_mut("content") {
+        content.retain(|character| character != '\0');
     }
     row
 }

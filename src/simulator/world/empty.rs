@@ -3,7 +3,7 @@
 //! **Invariant:** live traffic leaves it alone: what is in it was put there by a client or on command.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, VecDeque},
+    collections::{BTreeMap, VecDeque},
     sync::Arc,
 };
 
@@ -61,7 +61,7 @@ impl World {
             voice_states: BTreeMap::new(),
             recent: VecDeque::new(),
             history: History::default(),
-            quiet_channels: BTreeSet::new(),
+            entities: super::Entities::default(),
             is_quiet: true,
             in_outage: false,
             removed: false,
@@ -123,7 +123,7 @@ fn guild(id: Snowflake, owner_id: Snowflake) -> Guild {
         verification_level: 0,
         default_message_notifications: 0,
         explicit_content_filter: 0,
-        emojis: Box::default(),
+        emojis: Arc::default(),
         features: Box::default(),
         mfa_level: 0,
         application_id: None,
@@ -142,7 +142,7 @@ fn guild(id: Snowflake, owner_id: Snowflake) -> Guild {
         max_video_channel_users: 25,
         max_stage_video_channel_users: 50,
         nsfw_level: 0,
-        stickers: Box::default(),
+        stickers: Arc::default(),
         premium_progress_bar_enabled: false,
         safety_alerts_channel_id: None,
         incidents_data: None,

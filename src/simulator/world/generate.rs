@@ -10,12 +10,13 @@ use rand_chacha::ChaCha8Rng;
 
 use super::{
     GuildState, Plan, names,
-    people::{self, hash, maybe_hash},
+    people::{self, maybe_hash},
+    things,
 };
 use crate::simulator::{
     model::{
-        Channel, ChannelBody, DefaultReaction, Emoji, ForumTag, Guild, IncidentsData, Overwrite,
-        Role, RoleColors, RoleTags, ThreadMetadata,
+        Channel, ChannelBody, DefaultReaction, ForumTag, Guild, IncidentsData, Overwrite, Role,
+        RoleColors, RoleTags, ThreadMetadata,
     },
     wire::{Bits, Snowflake, Time},
 };
@@ -23,17 +24,20 @@ use crate::simulator::{
 /// Permission bits that exist: 0 to 52.
 const ALL_PERMISSIONS: u64 = (1 << 53) - 1;
 
+/// First stream of the generators for what hangs on guilds.
+const ENTITIES_STREAM: u64 = 1 << 40;
+
 /// The permission that stands for all others.
 pub(crate) const ADMINISTRATOR: u64 = 1 << 3;
 
 /// Gives ids that are unique within a guild, from a moment on.
-struct Ids {
+pub(super) struct Ids {
     time: Time,
     low: u64,
 }
 
 impl Ids {
-    fn next(&mut self) -> Snowflake {
+    pub(super) fn next(&mut self) -> Snowflake {
         self.low += 1;
         self.time = Time(self.time.0 + 1000);
         Snowflake::at(self.time, self.low)
@@ -75,7 +79,7 @@ pub(super) fn guild(plan: &Plan, index: usize) -> GuildState {
     }
     let guild =
         guild_object(rng, &mut ids, id, &members[rng_index(size)].as_ref().user_id, &channels);
-    GuildState {
+    let mut state = GuildState {
         guild: Arc::new(guild),
         joined_at: Time(plan.start.0 - rng.random_range(86_400..90_000_000) * 1_000_000),
         roles: roles.into_iter().map(|role| (role.id.0, Arc::new(role))).collect(),
@@ -85,11 +89,15 @@ pub(super) fn guild(plan: &Plan, index: usize) -> GuildState {
         voice_states,
         recent: std::collections::VecDeque::new(),
         history: super::History::default(),
-        quiet_channels: std::collections::BTreeSet::new(),
+        entities: super::Entities::default(),
         is_quiet: false,
         in_outage: false,
         removed: false,
-    }
+    };
+    // From a generator of its own, so that what was there before it is as it always was.
+    let mut rng = people::rng_of(plan.seed, ENTITIES_STREAM + index as u64);
+    things::furnish(&mut rng, &mut ids, &mut state, plan);
+    state
 }
 
 /// The owner's place in the member list.
@@ -307,31 +315,22 @@ fn forum_tag(rng: &mut ChaCha8Rng, ids: &mut Ids) -> ForumTag {
     }
 }
 
-/// A new text channel without topic or messages.
-pub(crate) fn text_channel(
+/// A new channel of a type.
+pub(crate) fn new_channel(
     rng: &mut ChaCha8Rng,
     id: Snowflake,
     guild_id: u64,
+    kind: u8,
+    parent_id: Option<Snowflake>,
     number: usize,
 ) -> Channel {
-    Channel {
-        id,
-        kind: 0,
-        guild_id: Snowflake(guild_id),
-        name: names::channel_name(rng, number),
-        parent_id: None,
-        flags: 0,
-        body: ChannelBody::Text {
-            position: number as u32,
-            permission_overwrites: Box::new([overwrite(rng, Snowflake(guild_id), 0)]),
-            topic: None,
-            nsfw: false,
-            last_message_id: None,
-            last_pin_timestamp: None,
-            rate_limit_per_user: 0,
-            default_auto_archive_duration: None,
-        },
+    let overwrites = Box::new([overwrite(rng, Snowflake(guild_id), 0)]);
+    let mut ids = Ids { time: id.time(), low: id.0 & 0xFFFF };
+    let mut channel = channel(rng, &mut ids, id, guild_id, kind, parent_id, number, overwrites);
+    if let Some(place) = channel.last_message_id_mut() {
+        *place = None;
     }
+    channel
 }
 
 /// A new thread in a channel.
@@ -397,7 +396,9 @@ fn guild_object(
         verification_level: rng.random_range(0..=4),
         default_message_notifications: rng.random_range(0..=1),
         explicit_content_filter: rng.random_range(0..=2),
-        emojis: (0..emojis).map(|number| emoji(rng, ids.next(), number)).collect(),
+        emojis: (0..emojis)
+            .map(|number| Arc::new(things::emoji(rng, ids.next(), number)))
+            .collect(),
         features: if community {
             Box::new(["COMMUNITY", "NEWS", "INVITE_SPLASH", "SOUNDBOARD"])
         } else {
@@ -420,7 +421,7 @@ fn guild_object(
         max_video_channel_users: 25,
         max_stage_video_channel_users: 50,
         nsfw_level: 0,
-        stickers: Box::default(),
+        stickers: Arc::default(),
         premium_progress_bar_enabled: rng.random_bool(0.2),
         safety_alerts_channel_id: text.filter(|_| community),
         incidents_data: rng.random_bool(0.02).then(|| IncidentsData {
@@ -429,18 +430,5 @@ fn guild_object(
             dm_spam_detected_at: None,
             raid_detected_at: Some(ids.time),
         }),
-    }
-}
-
-/// A custom emoji.
-pub(crate) fn emoji(rng: &mut ChaCha8Rng, id: Snowflake, number: u32) -> Emoji {
-    Emoji {
-        id,
-        name: format!("emoji_{number}_{:x}", hash(rng).0.get() & 0xFFF).into(),
-        roles: Box::default(),
-        require_colons: true,
-        managed: false,
-        animated: rng.random_bool(0.2),
-        available: true,
     }
 }

@@ -67,6 +67,7 @@ impl GuildState {
     pub(crate) fn drop_message(&mut self, channel_id: u64, id: u64) {
         self.recent.retain(|recent| recent.id.0 != id);
         self.history.unpin(channel_id, id);
+        self.entities.forget_message(id);
         if let Some(channel) = self.history.messages.get_mut(&channel_id) {
             channel.remove(&id);
         }
@@ -74,6 +75,9 @@ impl GuildState {
 
     /// Forgets everything that was posted in a channel.
     pub(crate) fn drop_messages_of(&mut self, channel_id: u64) {
+        for message in self.recent.iter().filter(|recent| recent.channel_id.0 == channel_id) {
+            self.entities.forget_message(message.id.0);
+        }
         self.recent.retain(|recent| recent.channel_id.0 != channel_id);
         self.history.messages.remove(&channel_id);
         self.history.pins.remove(&channel_id);

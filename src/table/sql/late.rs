@@ -60,6 +60,7 @@ fn note(table: &Table, history: &History, round: Round) -> String {
         differ.collect::<Vec<_>>().join(" or ")
     };
     let quoted_kept = kept.iter().map(|name| format!("\"{name}\"")).collect::<Vec<_>>().join(", ");
+    let r_is_before = format!("{} <= {}", edited_ms("r"), edited_ms("s"));
     format!(
         "insert into late_{name} (guild_id, id, revision, {quoted_kept}, seen_at, superseded_at, cause, is_version) \
          select s.guild_id, s.id, coalesce(before.versions, 0), {versions}, s.updated_at, s.updated_at, {cause}, \
@@ -86,7 +87,6 @@ fn note(table: &Table, history: &History, round: Round) -> String {
         stage = stage_name(table),
         join = join(table),
         key_r = key("r"),
-        r_is_before = format!("{} <= {}", edited_ms("r"), edited_ms("s")),
         key_previous = key("previous"),
         round = round.condition(),
         created = history.only_created,

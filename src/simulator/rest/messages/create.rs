@@ -145,7 +145,6 @@ pub(in crate::simulator::rest) fn publish(hub: &mut Hub, guild_id: u64, message:
 /// Puts a message into its channel untold.
 pub(super) fn insert(hub: &mut Hub, guild_id: u64, message: Arc<Message>) {
     let Some(guild) = hub.world.guild(guild_id) else { return };
-    guild.quiet_channels.remove(&message.channel_id.0);
     if let Some(channel) = guild.channels.get_mut(&message.channel_id.0)
         && let Some(place) = Arc::make_mut(channel).last_message_id_mut()
     {

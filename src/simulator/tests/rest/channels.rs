@@ -112,9 +112,9 @@ async fn the_channels_of_a_deleted_category_stay_without_it() {
     let child = lab.create_channel(json!({ "name": "t", "parent_id": parent })).await.id();
     let mut client = Client::loaded(&lab.simulator, [0, 1], ALL_INTENTS).await;
     assert_eq!(lab.call(&format!("DELETE /channels/{parent}"), Value::Null).await.status, 200);
-    assert_eq!(client.until("CHANNEL_DELETE").await["d"]["id"], parent);
     let told = client.until("CHANNEL_UPDATE").await;
     assert_eq!((&told["d"]["id"], &told["d"]["parent_id"]), (&json!(child), &Value::Null));
+    assert_eq!(client.until("CHANNEL_DELETE").await["d"]["id"], parent);
     let gone = lab.call(&format!("GET /channels/{parent}"), Value::Null).await;
     assert_eq!((gone.status, gone.code()), (404, 10_003));
 }
