@@ -16,6 +16,8 @@ const README: &str = include_str!("../README.md");
 const SIMULATOR: &str = include_str!("../docs/simulator.md");
 /// DiscordDB.
 const DISCORDDB: &str = include_str!("../docs/discorddb.md");
+/// The history of changes.
+const CHANGES: &str = include_str!("../docs/changes.md");
 /// Questions in SQL.
 const QUERIES: &str = include_str!("../docs/queries.md");
 /// What becomes of every event.

@@ -9,4 +9,5 @@ mod load;
 mod rejected;
 mod rest;
 mod run;
+mod scenarios;
 mod sessions;

@@ -33,7 +33,7 @@ impl PartialEmoji<'_> {
         self.id.map_or_else(
             || {
                 let name = self.name.as_deref().unwrap_or_default();
-                -(fnv_1a(name.as_bytes()) & i64::MAX).max(1)
+                -(fnv_1a(name.as_bytes()).cast_unsigned() >> 1).cast_signed() - 1
             },
             |id| id.0,
         )

@@ -10,7 +10,7 @@ use dsqlstate::{
         reconnect::WaitRange,
         report::{ShardState, ShardStatus},
     },
-    simulator::{Simulator, SimulatorConfig},
+    simulator::{Simulator, SimulatorConfig, scenario},
     verify::{self, TableReport},
 };
 use serde_json::Value;
@@ -164,6 +164,17 @@ impl Lab {
             self.simulator.step(100);
             tokio::task::yield_now().await;
         }
+    }
+
+    /// Plays a scenario to the engine, step by step, each when the one before was taken.
+    pub(crate) async fn play(&self, name: &str) {
+        let scenario = scenario::find(name).expect("the simulator has this scenario");
+        for step in 0..scenario.step_count() {
+            eventually("somebody watches", async || self.simulator.has_audience().then_some(()))
+                .await;
+            self.simulator.play_step(scenario, step).expect("a step of the scenario");
+        }
+        eventually("somebody watches", async || self.simulator.has_audience().then_some(())).await;
     }
 
     /// Every table holds what the simulator's truth says.
