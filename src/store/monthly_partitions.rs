@@ -48,8 +48,9 @@ impl MonthlyPartitions {
         ids: impl Iterator<Item = i64>,
     ) -> Result<(), Error> {
         ensure(client, &mut self.of_ids, ids.filter_map(month_of_id), |month, next| {
-            let (from, to) = (first_id(month).to_string(), first_id(next).to_string());
-            create(&BY_ID, month, &from, &to)
+            // The last month that a bigint reaches has no end.
+            let id = |month| first_id(month).map_or("maxvalue".to_owned(), |id| id.to_string());
+            create(&BY_ID, month, &id(month), &id(next))
         })
         .await
     }
@@ -148,9 +149,10 @@ fn month_of_time(unix_us: i64) -> Option<Date> {
     Some(time.to_zoned(TimeZone::UTC).date().first_of_month())
 }
 
-fn first_id(month: Date) -> i64 {
+/// The first snowflake of a month; `None` when it would be no `bigint`.
+fn first_id(month: Date) -> Option<i64> {
     let start = month.to_zoned(TimeZone::UTC).map_or(0, |time| time.timestamp().as_millisecond());
-    (start - DISCORD_EPOCH_MS).max(0) << 22
+    (start - DISCORD_EPOCH_MS).max(0).checked_mul(1 << 22)
 }
 
 #[cfg(test)]
@@ -159,10 +161,12 @@ mod tests {
 
     #[test]
     fn an_id_lies_in_the_month_that_its_partition_claims() {
-        for id in [175_928_847_299_117_063, 1_441_000_000_000_000_000, 4_194_304] {
+        for id in [175_928_847_299_117_063, 1_441_000_000_000_000_000, 4_194_304, i64::MAX] {
             let month = month_of_id(id).expect("a plausible month");
             let next = month.checked_add(1.month()).expect("a next month");
-            assert!((first_id(month)..first_id(next)).contains(&id), "{id} in {month}");
+            let end = first_id(next).unwrap_or(i64::MAX);
+            let months_ids = first_id(month).expect("this month has ids")..=end;
+            assert!(months_ids.contains(&id), "{id} in {month}");
             assert_eq!(
                 month_of_name("messages", &format!("messages_{}", name_of(month))),
                 Some(month)
