@@ -1,6 +1,6 @@
 //! Applies cascades to the tables.
 //!
-//! **Invariant:** cascades are applied before the rows of their flush, table by table in the order of
+//! **Invariant:** cascades are applied before any row of their flush, table by table in the order of
 //! [`crate::table::TABLES`], and in the order in which they were told.
 
 use tokio_postgres::{Error, Transaction};

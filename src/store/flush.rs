@@ -15,7 +15,7 @@ use super::{
 use crate::{
     id::partition_of,
     table::{
-        Source, TABLES, Table, Tracking,
+        Row, Source, TABLES, Table, Tracking,
         change::{ReplacedSet, SessionStart},
         encode,
         guilds::GUILD_BOTS,
@@ -138,9 +138,12 @@ impl Flush<'_> {
             guilds.extend(self.start_session(start).await?);
         }
         self.look_at_guilds().await?;
-        for (place, table) in TABLES.into_iter().enumerate() {
+        // All of them before any row: what follows from an end is found in the tables as they were then.
+        for table in TABLES.into_iter().filter(|_| !set.cascades.is_empty()) {
             let recording = Recording::of(self.tracking, table, self.shared);
             self.report.changes += cascade::apply(transaction, table, recording, set).await?;
+        }
+        for (place, table) in TABLES.into_iter().enumerate() {
             for lane in set.lanes.iter().filter(|lane| std::ptr::eq(lane.table, table)) {
                 self.mark_absent(lane).await?;
                 self.report.written[place] += self.merge(lane).await?;
@@ -259,13 +262,11 @@ impl Flush<'_> {
         stage(self.transaction, lane, self.set.late).await?;
         let Recording { tracked, history, shared } =
             Recording::of(self.tracking, lane.table, self.shared);
-        // The first load of guilds is where history begins.
-        let is_first_load = self.all_are_new
-            && lane.table.columns[0].name == "guild_id"
-            && lane.rows.iter().all(|(_, row)| row.origin.source == Source::Sync);
+        let is_first_load = !tracked.is_nothing() && self.is_first_load(lane).await?;
         let mut written = 0;
         let rounds = lane.rounds();
         for round in 0..rounds {
+            let is_first_load = is_first_load && round == 0;
             let round = if rounds == 1 && !shared { Round::Only } else { Round::Nth(round) };
             if shared {
                 self.run(&echoes::set_past_aside(lane.table, history, round)).await?;
@@ -286,6 +287,23 @@ impl Flush<'_> {
             written += self.run(&sql::merge(lane.table, round)).await?;
         }
         Ok(written)
+    }
+
+    /// Whether the rows are the first of guilds that were never told as a whole: that is where history
+    /// begins, and there is nothing to compare them with.
+    async fn is_first_load(&self, lane: &LaneRows) -> Result<bool, Error> {
+        let is_found = |(_, row): &(usize, Row)| row.origin.source == Source::Sync;
+        if !self.all_are_new
+            || lane.table.columns[0].name != "guild_id"
+            || !lane.rows.iter().all(is_found)
+        {
+            return Ok(false);
+        }
+        let sql = format!(
+            "select exists (select from known_guilds k join discord.{} t on t.guild_id = k.guild_id)",
+            lane.table.name
+        );
+        Ok(!self.transaction.query_one(&sql, &[]).await?.get::<_, bool>(0))
     }
 
     /// Runs a statement unprepared, on purpose: a plan made while a table was small would be kept.

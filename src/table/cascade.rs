@@ -9,7 +9,6 @@
 use super::{
     Merge, Origin, Row, Table,
     channels::{self, CHANNELS, PERMISSION_OVERWRITES, THREAD_MEMBERS, THREAD_TYPES},
-    encode,
     events::{self, SCHEDULED_EVENT_USERS, SCHEDULED_EVENTS, STAGE_INSTANCES},
     members::{self, MEMBERS, VOICE_STATES},
     moderation::{INVITE_CHANNEL_ID, INVITES},
@@ -167,9 +166,8 @@ impl Rows {
                 let stays = table.columns[*column].merge == Merge::Key;
                 !other_kind && !(elsewhere && (stays || row.is_gone(table) == Some(false)))
             }
-            Self::Holding { column } => row
-                .get(table, *column)
-                .is_some_and(|ids| encode::read_bigint_array(ids).any(|held| held == id)),
+            // One that tells an array without it may be what took it out.
+            Self::Holding { column } => row.tells(*column),
         }
     }
 }

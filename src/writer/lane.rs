@@ -440,7 +440,10 @@ mod tests {
         let mut members = lane(&MEMBERS);
         members.fold(row(&MEMBERS, 2, |row| row.bigint_array(ROLES, &[8, 9])));
         assert!(members.concerns(&gone(8, &ROLE_GONE)));
-        assert!(!members.concerns(&gone(7, &ROLE_GONE)));
+        assert!(members.concerns(&gone(7, &ROLE_GONE)), "it may be what took that role away");
+        let mut nicks = lane(&MEMBERS);
+        nicks.fold(row(&MEMBERS, 2, |row| row.text(NICK, "a")));
+        assert!(!nicks.concerns(&gone(8, &ROLE_GONE)));
 
         let mut channels = lane(&CHANNELS);
         channels.fold(row(&CHANNELS, 3, |row| {

@@ -12,6 +12,23 @@ use super::{
     recording::Recording,
 };
 
+/// Events that Discord documents and twilight does not read: it has no struct for some of them, and does not
+/// know the names of others.
+const UNKNOWN: [&str; 12] = [
+    "CHANNEL_INFO",
+    "ENTITLEMENT_DELETE",
+    "ENTITLEMENT_UPDATE",
+    "GUILD_SOUNDBOARD_SOUND_CREATE",
+    "GUILD_SOUNDBOARD_SOUND_DELETE",
+    "GUILD_SOUNDBOARD_SOUND_UPDATE",
+    "GUILD_SOUNDBOARD_SOUNDS_UPDATE",
+    "GUILD_STICKERS_UPDATE",
+    "SOUNDBOARD_SOUNDS",
+    "VOICE_CHANNEL_EFFECT_SEND",
+    "VOICE_CHANNEL_START_TIME_UPDATE",
+    "VOICE_CHANNEL_STATUS_UPDATE",
+];
+
 /// The shared tables.
 pub(crate) fn tables(recording: &Recording) -> Tables {
     let cache: InMemoryCache = InMemoryCache::builder()
@@ -19,8 +36,13 @@ pub(crate) fn tables(recording: &Recording) -> Tables {
         .message_cache_size(usize::MAX)
         .build();
     for frame in recording.frames() {
-        let event = parse(frame.to_owned(), EventTypeFlags::all()).unwrap();
-        cache.update(&Event::from(event.expect("twilight knows every event of the simulator")));
+        match parse(frame.to_owned(), EventTypeFlags::all()).unwrap() {
+            Some(event) => cache.update(&Event::from(event)),
+            None => assert!(
+                UNKNOWN.iter().any(|event| frame.contains(&format!("\"t\":\"{event}\""))),
+                "twilight does not know {frame}"
+            ),
+        }
     }
     read(&cache)
 }

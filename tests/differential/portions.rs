@@ -18,7 +18,7 @@ use crate::support::stream::Stream;
 /// World and portions follow from it.
 const SEEDS: [u64; 2] = [11, 12];
 /// Live events of each world.
-const LIVE_EVENTS: u64 = 800;
+const LIVE_EVENTS: u64 = 1_600;
 /// Largest portions: some so small that a key is rarely told twice in one, one that takes a session
 /// nearly whole.
 const LARGEST: [usize; 3] = [5, 60, 2_000];

@@ -24,9 +24,11 @@ pub const CREATE_KNOWN_GUILDS: &str = "\
 pub const FILL_KNOWN_GUILDS: &str = "\
     with known as (\
         insert into known_guilds \
-        select b.guild_id, bool_or(b.confirmed_at is not null), bool_or(b.members_synced_at is not null), \
+        select g.id, coalesce(bool_or(b.confirmed_at is not null), false), \
+               coalesce(bool_or(b.members_synced_at is not null), false), \
                count(*) filter (where b.state = 'available') > 1 \
-          from discord.guild_bots b where b.guild_id = any($1) group by b.guild_id \
+          from unnest($1::bigint[]) g (id) left join discord.guild_bots b on b.guild_id = g.id \
+         group by g.id \
         returning confirmed, shared) \
     select count(*) filter (where confirmed), count(*) filter (where shared) from known";
 
