@@ -86,7 +86,15 @@ insert into discord.changes (transaction_id, at, bot_id, guild_id, entity, entit
     (101, '2026-11-20 09:15:00Z', 9, 41771983423143937, 'bans', 93312873409812373, 93312873409812373, 'create', 'event', null, '{}'),
     (200, '2026-11-21 06:00:00Z', 9, 41771983423143937, 'members', 94412873409812371, 94412873409812371, 'create', 'sync', null, '{"nick": null, "roles": []}'),
     (200, '2026-11-21 06:00:00Z', 9, 41771983423143937, 'members', 95512873409812370, 95512873409812370, 'delete', 'sync', '{"nick": null, "roles": []}', null),
-    (200, '2026-11-21 06:00:00Z', 9, 41771983423143937, 'members', 91127349281734521, 91127349281734521, 'update', 'sync', '{"nick": "Joanna"}', '{"nick": "Jo"}');
+    (200, '2026-11-21 06:00:00Z', 9, 41771983423143937, 'members', 91127349281734521, 91127349281734521, 'update', 'sync', '{"nick": "Joanna"}', '{"nick": "Jo"}'),
+    (200, '2026-11-21 06:00:00Z', 9, 0, 'users', 80351110224678912, 80351110224678912, 'update', 'sync', '{"global_name": "Nelly"}', '{"global_name": "Nelly B"}');
+-- A second bot was thrown out in September and came back.
+insert into discord.guild_bots (guild_id, bot_id, shard_id, state, confirmed_at, since, updated_at) values
+    (41771983423143937, 9, 0, 'available', '2026-01-01Z', '2026-01-01Z', '2026-01-01Z'),
+    (41771983423143937, 10, 0, 'available', '2026-09-04Z', '2026-09-04Z', '2026-09-04Z');
+insert into discord.changes (transaction_id, at, bot_id, guild_id, entity, entity_id, action, source, old, new) values
+    (50, '2026-09-01 12:00:00Z', 10, 41771983423143937, 'guild_bots', 10, 'delete', 'event', '{"state": "available"}', null),
+    (51, '2026-09-04 12:00:00Z', 10, 41771983423143937, 'guild_bots', 10, 'create', 'event', null, '{"state": "available"}');
 insert into discord.audit_log_entries (guild_id, id, user_id, target_id, action_type, changes, reason, updated_at) values
     (41771983423143937, discord.snowflake_at('2026-11-20 08:59:59.8Z'), 86853608800258738, 86387420299267830, 24, '[{"key": "nick", "new_value": "Bob the Rook"}]', null, '2026-11-20Z'),
     (41771983423143937, discord.snowflake_at('2026-11-20 09:14:59.7Z'), 80351110224678912, 93312873409812373, 22, null, 'engine use', '2026-11-20Z');

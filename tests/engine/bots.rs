@@ -194,6 +194,69 @@ async fn a_guild_is_left_when_no_bot_remains_and_away_when_none_sees_it() {
     stop(engine).await;
 }
 
+/// What the documentation's queries about bots say of a guild, a line per row.
+async fn documented(two: &TwoBots, guild_id: u64) -> Vec<Vec<String>> {
+    let page = include_str!("../../docs/queries.md");
+    let (_, section) = page.split_once("\n## Bots\n").unwrap();
+    let (section, _) = section.split_once("\n## ").unwrap();
+    let queries = section.split("```sql\n").skip(1).map(|block| block.split("```").next().unwrap());
+    let mut answers = Vec::new();
+    for sql in queries {
+        let sql = sql.replace("41771983423143937", &guild_id.to_string());
+        let lines = two.lab.client.simple_query(&sql).await.unwrap();
+        let line = |row: &tokio_postgres::SimpleQueryRow| {
+            (0..row.len()).map(|place| row.get(place).unwrap_or("")).collect::<Vec<_>>().join(" ")
+        };
+        let lines = lines.iter().filter_map(|message| match message {
+            tokio_postgres::SimpleQueryMessage::Row(row) => Some(line(row)),
+            _ => None,
+        });
+        answers.push(lines.collect());
+    }
+    answers
+}
+
+#[actix::test]
+async fn a_bot_that_leaves_and_comes_back_is_the_story_that_the_documented_queries_tell() {
+    let two = TwoBots::new().await;
+    let engine = two.loaded().await;
+    let guild_id = two.lab.simulator.guild_ids()[0];
+    let [first, second] = two.bot_ids();
+    let members = format!(
+        "select count(*) from discord.members where guild_id = {guild_id} and left_at is null"
+    );
+    let before = two.lab.count(&members).await;
+    let states = |of_first: &str| {
+        let mut states = vec![
+            (first, format!("{first} {of_first} f")),
+            (second, format!("{second} available f")),
+        ];
+        states.sort();
+        states.into_iter().map(|(_, line)| line).collect::<Vec<_>>()
+    };
+    assert_eq!(documented(&two, guild_id).await, [states("available"), vec![]]);
+
+    assert!(two.lab.simulator.remove_from_guild(guild_id));
+    let how = |of_first: &str| json!({"first": of_first, "second": "available", "left": false, "unavailable": false});
+    two.guild_becomes(guild_id, how("left")).await;
+    let gone = format!("{first} delete event available -");
+    assert_eq!(documented(&two, guild_id).await, [states("left"), vec![gone.clone()]]);
+
+    assert!(two.lab.simulator.rejoin_guild(guild_id));
+    two.guild_becomes(guild_id, how("available")).await;
+    two.settled(&engine).await;
+    let back = format!("{first} create event - available");
+    assert_eq!(documented(&two, guild_id).await, [states("available"), vec![gone, back]]);
+
+    // The second bot has been there all the time: nobody joined, left or changed.
+    assert_eq!(two.lab.count(&members).await, before);
+    let others = format!(
+        "select count(*) from discord.changes where guild_id = {guild_id} and entity <> 'guild_bots'"
+    );
+    assert_eq!(two.lab.count(&others).await, 0);
+    stop(engine).await;
+}
+
 #[actix::test]
 async fn a_guild_that_one_bot_has_left_meanwhile_is_still_there() {
     let two = TwoBots::new().await;
