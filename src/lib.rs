@@ -29,8 +29,9 @@
 //! - A **writer actor** ([`writer`]) turns payloads into changes ([`event`]), folds changes of one key, and
 //!   flushes when there are enough rows or bytes or the oldest is old enough. While a flush is under way
 //!   the next batch grows, so batches grow with load.
-//! - A **flush** ([`store`]) is one transaction: binary `COPY` into staging tables, then one merge per table
-//!   that leaves equal rows untouched. Every table is described by one constant ([`table`]), from which
+//! - A **flush** ([`store`]) is one transaction: what follows from ends ([`table::cascade`]), then for each table
+//!   binary `COPY` into a staging table, the history of what is about to change, and one merge
+//!   that leaves equal rows untouched. After it a bell wakes who follows the changes ([`client`]). Every table is described by one constant ([`table`]), from which
 //!   its columns, encoding, merge and history follow.
 //! - Shards of several bots feed the same writers: a guild's partition is one, whichever bot tells of it, and what is
 //!   counted by shard is counted by bot and shard ([`id::ShardKey`]).
@@ -68,8 +69,14 @@
 //!    `discord.rejected_events`, and the sequence moves on.
 //! 6. **Memory is bounded** by the credits of the partitions and the outbox of each shard, whether or not
 //!    PostgreSQL answers.
-//! 7. **Writers cannot deadlock**: all write the tables in the order of [`table::TABLES`] and rows by key.
-//! 8. **Secrets have a type** ([`config::Secret`]) that does not show them.
+//! 7. **Writers cannot deadlock**: a guild belongs to one partition, and where several processes see it they take
+//!    its lock first; users, which alone are written by several partitions, come last in
+//!    [`table::TABLES`] and in the order of their key.
+//! 8. **History is what happened, once**, in the transaction that wrote the rows. Where folding would lose a
+//!    change the later row waits for the next round ([`writer::lane`]); where a set or a cascade would hide one
+//!    the batch is closed first ([`writer::batch`]). Replays, duplicates, second bots and first loads make none
+//!    ([`table::sql`]).
+//! 9. **Secrets have a type** ([`config::Secret`]) that does not show them.
 //!
 //! Rules are plain synchronous types that get the time as an argument. Actors and IO are thin shells around
 //! them: actix is used by [`engine`], the actors and what they are sent; PostgreSQL is spoken to in [`store`],

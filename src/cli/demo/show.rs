@@ -152,12 +152,12 @@ pub(super) async fn row_counts(client: &Client) -> Result<String, CliError> {
 }
 
 pub(super) fn print_header() {
-    println!("\n{:<24}{:>12}{:>12}{:>12}", "table", "expected", "found", "different");
+    println!("\n{:<32}{:>12}{:>12}{:>12}", "table", "expected", "found", "different");
 }
 
 pub(super) fn print_report(report: &TableReport) {
     println!(
-        "{:<24}{:>12}{:>12}{:>12}",
+        "{:<32}{:>12}{:>12}{:>12}",
         report.table,
         thousands(report.expected),
         thousands(report.found),
