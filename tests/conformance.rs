@@ -3,11 +3,16 @@
 mod changes;
 mod events;
 mod expressions;
+mod forward;
 mod guilds;
 mod members;
 mod messages;
 mod moderation;
 mod payloads;
+mod people;
 mod reactions;
+mod repeats;
 mod several_bots;
+mod starting;
 mod threads;
+mod updates;

@@ -2,6 +2,7 @@
 //! PostgreSQL agree with the code.
 
 mod commands;
+mod conformance;
 mod discorddb;
 mod events;
 mod links;
@@ -22,3 +23,5 @@ const CHANGES: &str = include_str!("../docs/changes.md");
 const QUERIES: &str = include_str!("../docs/queries.md");
 /// What becomes of every event.
 const EVENTS: &str = include_str!("../docs/events.md");
+/// Discord's rules and their tests.
+const CONFORMANCE: &str = include_str!("../docs/conformance.md");

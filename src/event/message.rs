@@ -103,9 +103,8 @@ impl Transform<'_> {
             direct(&nested, other)
         });
         self.emit(Change::Row(&MESSAGES, row));
-        if !webhook {
-            self.message_people(guild_id, &nested, mentions.as_deref())?;
-        }
+        let author = author.filter(|_| !webhook);
+        self.message_people(guild_id, author, &nested, mentions.as_deref())?;
         Ok(Written { guild_id, channel_id, id, direct })
     }
 
@@ -139,14 +138,15 @@ impl Transform<'_> {
         Ok(())
     }
 
-    /// The users and members that a message brings along.
+    /// The users and members that a message brings along; `author` is one that is a user.
     fn message_people(
         &mut self,
         guild_id: i64,
+        author: Option<&RawValue>,
         nested: &Nested<'_>,
         mentions: Option<&[Mention<'_>]>,
     ) -> Result<()> {
-        if let Some(author) = nested.get(&MESSAGES, "author") {
+        if let Some(author) = author {
             let author_id = self.user(author)?;
             if let Some(member) = nested.get(&MESSAGES, "member").filter(|_| guild_id != 0) {
                 self.member(guild_id, member, Told::Aside, Some(author_id))?;

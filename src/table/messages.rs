@@ -86,13 +86,15 @@ static HISTORY: History = History {
         "edited_timestamp",
         "seen_at",
     ],
+    // What an update does not tell is null here, and no reason.
     cause: "case when {new}.edited_timestamp is distinct from {old}.edited_timestamp \
                       and {new}.edited_timestamp is not null then 'edit' \
-                 when {new}.pinned is distinct from {old}.pinned then 'pin' \
-                 when {new}.poll is distinct from {old}.poll then 'poll' \
-                 when ({new}.flags & 32) is distinct from ({old}.flags & 32) then 'thread' \
-                 when {new}.embeds is distinct from {old}.embeds then 'embeds' \
-                 when {new}.flags is distinct from {old}.flags then 'flags' \
+                 when {new}.pinned is not null and {new}.pinned is distinct from {old}.pinned then 'pin' \
+                 when {new}.poll is not null and {new}.poll is distinct from {old}.poll then 'poll' \
+                 when {new}.flags is not null \
+                      and ({new}.flags & 32) <> (coalesce({old}.flags, 0) & 32) then 'thread' \
+                 when {new}.embeds is not null and {new}.embeds is distinct from {old}.embeds then 'embeds' \
+                 when {new}.flags is not null and {new}.flags is distinct from {old}.flags then 'flags' \
                  else 'other' end",
     // Text that is told for the first time completes a version, it does not supersede one.
     only_if: "t.seen_at is not null and not (t.content is null and s.content is not null)",

@@ -179,3 +179,41 @@ async fn a_deleted_channel_leaves_its_messages_and_a_bots_guild_as_they_are() {
     stream.send("CHANNEL_DELETE", &channel(CHANNEL, &[])).await;
     assert_eq!(stream.value("select deleted_at from discord.messages").await, Value::Null);
 }
+
+#[actix::test]
+async fn being_added_to_a_thread_is_no_new_thread() {
+    let mut stream = Stream::new().await;
+    stream.ready(&[GUILD]).await;
+    stream.send("GUILD_CREATE", &guild(&[])).await;
+    let mut created = thread(THREAD);
+    created["newly_created"] = json!(true);
+    stream.send("THREAD_CREATE", &created).await;
+    stream.send("THREAD_CREATE", &joined_thread(THREAD)).await;
+    assert_eq!(members(&stream).await, json!([BOT]));
+    let sql = "select action, entity_id from discord.changes where entity = 'channels'";
+    assert_eq!(stream.rows(sql).await, [json!({"action": "create", "entity_id": THREAD})]);
+}
+
+#[actix::test]
+async fn the_member_count_of_a_thread_is_the_one_told_and_not_one_counted() {
+    let mut stream = Stream::new().await;
+    stream.send("THREAD_CREATE", &thread(THREAD)).await;
+    let mut joined = thread_joined(THREAD, ANN);
+    joined["member_count"] = json!(50);
+    stream.send("THREAD_MEMBERS_UPDATE", &joined).await;
+    let sql = "select member_count from discord.channels";
+    assert_eq!(stream.value(sql).await, 50);
+    joined["member_count"] = json!(50);
+    joined["added_members"] = json!([thread_member(THREAD, 8)]);
+    stream.send("THREAD_MEMBERS_UPDATE", &joined).await;
+    assert_eq!(stream.value(sql).await, 50, "Discord counts no further");
+    assert_eq!(members(&stream).await, json!([ANN, 8]));
+}
+
+#[actix::test]
+async fn a_member_count_of_an_unknown_thread_makes_no_thread() {
+    let mut stream = Stream::new().await;
+    stream.send("THREAD_MEMBERS_UPDATE", &thread_joined(THREAD, ANN)).await;
+    assert_eq!(stream.value("select count(*) from discord.channels").await, 0);
+    assert_eq!(members(&stream).await, json!([ANN]));
+}

@@ -226,6 +226,7 @@ pub(crate) fn whole_guild() -> Value {
     whole["presences"] = json!([presence(ANN)]);
     let mut voice_state = voice_state(ANN, Some(VOICE));
     voice_state.as_object_mut().unwrap().remove("guild_id");
+    voice_state["member"] = whole["members"][0].clone();
     whole["voice_states"] = json!([voice_state]);
     whole["emojis"] = json!([emoji(200, "blob")]);
     whole["stickers"] = json!([sticker(210, "wave")]);
@@ -394,7 +395,8 @@ pub(crate) fn samples() -> Vec<(&'static str, Value)> {
     ]
 }
 
-fn mention_member() -> Value {
+/// A member as it stands inside messages, without its user.
+pub(crate) fn mention_member() -> Value {
     let mut member = member(ANN, "ann", &[5]);
     member.as_object_mut().unwrap().remove("user");
     member

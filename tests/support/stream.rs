@@ -134,6 +134,12 @@ impl Stream {
         self.sequence = 0;
     }
 
+    /// Goes on as shard `shard_id` of `shard_count`; its READY is still to be sent.
+    pub(crate) fn become_shard(&mut self, shard_id: u32, shard_count: u32) {
+        let shard = ShardKey { shard_id, ..self.session.shard };
+        self.session = Arc::new(Session { shard, shard_count, ..Session::clone(&self.session) });
+    }
+
     /// Begins a new session with READY, listing `guilds`.
     pub(crate) async fn ready(&mut self, guilds: &[u64]) {
         self.begin_session();

@@ -113,13 +113,18 @@ fn there_now(table: &Table, round: Round) -> String {
     )
 }
 
-/// Whether a row that was not there before has appeared, rather than been found at a first look.
-fn is_news(table: &Table) -> &'static str {
-    match (needs_known(table), table.name) {
-        (false, _) => "s.origin_source = 0",
-        (true, "members") => "(s.origin_source = 0 or coalesce(k.listed, false))",
-        (true, _) => "(s.origin_source = 0 or coalesce(k.confirmed, false))",
+/// Whether a row that was not there before has appeared, rather than been found at a first look. A
+/// member that an event tells only in part (GUILD_MEMBER_UPDATE) was there before, and has been missed
+/// if all members were known.
+fn is_news(table: &Table) -> String {
+    if !needs_known(table) {
+        return "s.origin_source = 0".to_owned();
     }
+    if table.name != "members" {
+        return "(s.origin_source = 0 or coalesce(k.confirmed, false))".to_owned();
+    }
+    let whole = table.only(Merge::Extra).map_or(0, bit);
+    format!("((s.origin_source = 0 and s.mask & {whole} <> 0) or coalesce(k.listed, false))")
 }
 
 fn needs_known(table: &Table) -> bool {

@@ -1,0 +1,184 @@
+//! Start-up: what READY and GUILD_CREATE mean, what comes before them, and which shard is told what.
+
+use dsqlstate::id::shard_of;
+use serde_json::{Value, json};
+
+use crate::support::{
+    samples::{ANN, CHANNEL, MESSAGE, added_reaction, ban, in_guild, invite, rule},
+    stream::{GUILD, Stream, channel, guild, member, message, role},
+};
+
+async fn state(stream: &Stream) -> Value {
+    let sql = format!("select state from discord.guild_bots where guild_id = {GUILD}");
+    stream.value(&sql).await
+}
+
+fn outage() -> Value {
+    json!({"id": GUILD.to_string(), "unavailable": true})
+}
+
+#[actix::test]
+async fn guild_create_is_a_backfill_a_return_or_a_join() {
+    let told = "select jsonb_agg(action || ' ' || coalesce(new ->> 'state', '-') order by transaction_id, id) \
+                  from discord.changes where entity = 'guild_bots'";
+    let since = "select since::text from discord.guild_bots";
+    let mut stream = Stream::new().await;
+    stream.ready(&[GUILD]).await;
+    stream.send("GUILD_CREATE", &guild(&[])).await;
+    stream.save_session().await;
+    let first = stream.value(since).await;
+    stream.ready(&[GUILD]).await;
+    stream.send("GUILD_CREATE", &guild(&[])).await;
+    assert_eq!(stream.value(told).await, Value::Null, "a backfill, twice");
+    stream.send("GUILD_DELETE", &outage()).await;
+    stream.send("GUILD_CREATE", &guild(&[])).await;
+    let expected = ["update unavailable", "update available"];
+    assert_eq!(stream.value(told).await, json!(expected), "a return");
+    assert_eq!(stream.value(since).await, first);
+    stream.send("GUILD_DELETE", &json!({"id": GUILD.to_string()})).await;
+    stream.send("GUILD_CREATE", &guild(&[])).await;
+    let expected = ["update unavailable", "update available", "delete -", "create available"];
+    assert_eq!(stream.value(told).await, json!(expected), "a join");
+    assert_ne!(stream.value(since).await, first);
+}
+
+#[actix::test]
+async fn an_outage_that_is_told_before_the_guild_takes_nothing_away() {
+    let mut stream = Stream::new().await;
+    stream.ready(&[GUILD]).await;
+    stream.send("GUILD_CREATE", &guild(&[member(ANN, "ann", &[])])).await;
+    stream.ready(&[GUILD]).await;
+    stream.send("GUILD_DELETE", &outage()).await;
+    assert_eq!(state(&stream).await, "unavailable");
+    let alive = "select (select count(*) from discord.roles where deleted_at is null) as roles, \
+                        (select count(*) from discord.channels where deleted_at is null) as channels, \
+                        (select count(*) from discord.members where left_at is null) as members, \
+                        (select left_at from discord.guilds) as left_at";
+    let expected = json!({"roles": 1, "channels": 1, "members": 1, "left_at": null});
+    assert_eq!(stream.rows(alive).await, std::slice::from_ref(&expected));
+    stream.send("GUILD_CREATE", &guild(&[])).await;
+    assert_eq!(state(&stream).await, "available");
+    assert_eq!(stream.rows(alive).await, [expected]);
+}
+
+#[actix::test]
+async fn an_outage_of_a_guild_that_was_never_told_is_no_leave() {
+    let mut stream = Stream::new().await;
+    stream.ready(&[GUILD]).await;
+    stream.send("GUILD_DELETE", &outage()).await;
+    let sql = "select unavailable, left_at from discord.guilds";
+    assert_eq!(stream.rows(sql).await, [json!({"unavailable": true, "left_at": null})]);
+}
+
+#[actix::test]
+async fn ready_proves_that_a_guild_was_left_only_for_its_own_shard() {
+    let own = shard_of(GUILD, 2);
+    let mut stream = Stream::new().await;
+    stream.become_shard(own, 2);
+    stream.ready(&[GUILD]).await;
+    stream.send("GUILD_CREATE", &guild(&[])).await;
+    stream.become_shard(1 - own, 2);
+    stream.ready(&[]).await;
+    assert_eq!(state(&stream).await, "available", "another shard says nothing of it");
+    stream.become_shard(own, 2);
+    stream.ready(&[]).await;
+    assert_eq!(state(&stream).await, "left");
+}
+
+#[test]
+fn a_guild_is_of_the_shard_that_its_id_says() {
+    for shard_count in [1, 2, 3, 16] {
+        for place in [0, 1, 7, 9_959_217_888] {
+            let expected = u32::try_from(place % u64::from(shard_count)).unwrap();
+            for low in [0, 1, (1 << 22) - 1] {
+                assert_eq!(shard_of((place << 22) | low, shard_count), expected);
+            }
+        }
+    }
+}
+
+#[actix::test]
+async fn a_member_update_before_guild_create_is_kept_and_no_history() {
+    let mut stream = Stream::new().await;
+    stream.ready(&[GUILD]).await;
+    let mut early = member(ANN, "ann", &[5]);
+    early["nick"] = json!("early");
+    stream.send("GUILD_MEMBER_UPDATE", &in_guild(early.clone())).await;
+    let nick = "select nick from discord.members";
+    assert_eq!(stream.value(nick).await, "early");
+    stream.send("GUILD_CREATE", &guild(&[early])).await;
+    assert_eq!(stream.value(nick).await, "early");
+    let told = "select count(*) from discord.changes";
+    assert_eq!(stream.value(told).await, 0);
+}
+
+#[actix::test]
+async fn who_is_first_told_by_an_update_has_not_joined_then() {
+    let mut stream = Stream::new().await;
+    stream.ready(&[GUILD]).await;
+    stream.send("GUILD_CREATE", &guild(&[])).await;
+    stream.send("GUILD_MEMBER_UPDATE", &in_guild(member(ANN, "ann", &[]))).await;
+    let sql = "select action, user_id from discord.changes where entity = 'members' order by id";
+    assert_eq!(stream.rows(sql).await, [Value::Null; 0], "one of the many that were not told");
+    stream.send("GUILD_MEMBER_ADD", &in_guild(member(8, "bob", &[]))).await;
+    let created = |user_id: u64| json!({"action": "create", "user_id": user_id});
+    assert_eq!(stream.rows(sql).await, [created(8)], "a join");
+    stream.list_members(&[member(ANN, "ann", &[]), member(8, "bob", &[])]).await;
+    stream.send("GUILD_MEMBER_UPDATE", &in_guild(member(9, "cy", &[]))).await;
+    assert_eq!(
+        stream.rows(sql).await,
+        [created(8), created(9)],
+        "all were known: a join was missed"
+    );
+}
+
+#[actix::test]
+async fn what_is_told_before_its_guild_is_kept() {
+    let duck = json!({"id": null, "name": "🦆"});
+    let mut stream = Stream::new().await;
+    stream.ready(&[GUILD]).await;
+    // Each before what it refers to.
+    stream.send("MESSAGE_REACTION_ADD", &added_reaction(ANN, &duck)).await;
+    stream.send("MESSAGE_CREATE", &message(MESSAGE, "x")).await;
+    stream.send("CHANNEL_CREATE", &channel(CHANNEL, &[5])).await;
+    stream.send("GUILD_ROLE_CREATE", &in_guild(json!({"role": role(5, "early")}))).await;
+    let mut whole = guild(&[]);
+    whole["roles"] = json!([role(GUILD, "@everyone"), role(5, "early")]);
+    whole["channels"] = json!([channel(CHANNEL, &[5])]);
+    stream.send("GUILD_CREATE", &whole).await;
+    let sql = "select (select count(*) from discord.reactions where removed_at is null) as reactions, \
+                      (select count(*) from discord.current_messages) as messages, \
+                      (select count(*) from discord.channels where deleted_at is null) as channels, \
+                      (select count(*) from discord.roles where deleted_at is null) as roles";
+    let expected = json!({"reactions": 1, "messages": 1, "channels": 1, "roles": 2});
+    assert_eq!(stream.rows(sql).await, [expected]);
+}
+
+/// Those are told only by events that need a permission, and no list of them is ever sent.
+#[actix::test]
+async fn a_start_proves_nothing_of_bans_invites_and_rules() {
+    let mut stream = Stream::new().await;
+    stream.ready(&[GUILD]).await;
+    stream.send("GUILD_BAN_ADD", &ban(ANN)).await;
+    stream.send("INVITE_CREATE", &invite("abc")).await;
+    stream.send("AUTO_MODERATION_RULE_CREATE", &rule(900, "rule")).await;
+    stream.ready(&[GUILD]).await;
+    stream.send("GUILD_CREATE", &guild(&[])).await;
+    let sql = "select (select count(*) from discord.bans where deleted_at is null) as bans, \
+                      (select count(*) from discord.invites where deleted_at is null) as invites, \
+                      (select count(*) from discord.auto_moderation_rules where deleted_at is null) as rules";
+    assert_eq!(stream.rows(sql).await, [json!({"bans": 1, "invites": 1, "rules": 1})]);
+}
+
+#[actix::test]
+async fn overwrites_may_name_roles_and_users_that_do_not_exist() {
+    let mut stream = Stream::new().await;
+    let mut dangling = channel(CHANNEL, &[5]);
+    let of_user = json!({"id": "404", "type": 1, "allow": "0", "deny": "1024"});
+    dangling["permission_overwrites"].as_array_mut().unwrap().push(of_user);
+    stream.send("CHANNEL_UPDATE", &dangling).await;
+    let sql = "select jsonb_agg(jsonb_build_array(id, type) order by id) from discord.permission_overwrites";
+    assert_eq!(stream.value(sql).await, json!([[5, 0], [404, 1]]));
+    assert_eq!(stream.value("select count(*) from discord.roles").await, 0);
+    assert_eq!(stream.value("select count(*) from discord.users").await, 0);
+}
