@@ -142,13 +142,14 @@ mod tests {
         assert_eq!(notifications.recv().await.as_deref(), Some(""));
         bell.ring();
         ringer.stop().await;
+        assert_eq!(notifications.recv().await.as_deref(), Some(""), "the last one is heard");
         drop(client);
         ears.await.expect("the connection ends");
         let mut rest = 0;
         while notifications.recv().await.is_some() {
             rest += 1;
         }
-        assert!((1..20).contains(&rest), "{rest} more");
+        assert!(rest < 20, "{rest} more");
     }
 
     #[actix::test]
