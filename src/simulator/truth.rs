@@ -161,6 +161,7 @@ impl Truth {
                 self.guild(snapshot.guild.id.0).create(snapshot, bot_id);
             }
             Event::GuildUpdate { guild, roles } => self.guild(guild.id.0).update(guild, roles),
+            Event::GuildCreateInOutage(guild_id) => self.guild(*guild_id).delete(true),
             Event::GuildDelete { guild_id, unavailable } => {
                 self.guild(*guild_id).delete(*unavailable)
             }

@@ -47,7 +47,8 @@ impl<'t> News<'t> {
                 self.guild(guild);
                 self.all_roles(guild.id.0, roles, true);
             }
-            Event::GuildDelete { guild_id, unavailable: true } => {
+            Event::GuildDelete { guild_id, unavailable: true }
+            | Event::GuildCreateInOutage(guild_id) => {
                 self.bot(*guild_id, Some("unavailable"));
             }
             Event::GuildDelete { guild_id, .. } => self.bot(*guild_id, None),
@@ -61,9 +62,8 @@ impl<'t> News<'t> {
             | Event::ThreadCreate { thread: channel, .. } => self.channel(channel, true),
             Event::ChannelDelete(channel) => self.channel_delete(channel),
             Event::ThreadDelete(thread) => self.channel_end(thread.guild_id.0, thread.id.0),
-            Event::MemberAdd(guild_id, person) | Event::MemberUpdate(guild_id, person) => {
-                self.person(*guild_id, person, true);
-            }
+            Event::MemberAdd(guild_id, person) => self.person(*guild_id, person, true),
+            Event::MemberUpdate(guild_id, person) => self.member_update(*guild_id, person),
             Event::MemberRemove(guild_id, user) => {
                 self.user(user);
                 let told = self.told(*guild_id);
@@ -287,9 +287,27 @@ impl<'t> News<'t> {
         self.member(guild_id, &person.member, is_news);
     }
 
+    /// An update is no joining: of who was not known, it says that they are there.
+    fn member_update(&mut self, guild_id: u64, person: &Person) {
+        let known = self.told(guild_id).and_then(|told| told.member(person.user.id.0));
+        if known.is_some() {
+            return self.person(guild_id, person, false);
+        }
+        self.user(&person.user);
+        self.found(|news| {
+            let is_news = news.was_listed(guild_id);
+            news.member(guild_id, &person.member, is_news);
+        });
+    }
+
+    /// Whether a complete list of the guild's members was received before.
+    fn was_listed(&self, guild_id: u64) -> bool {
+        self.told(guild_id).is_some_and(|told| told.was_listed)
+    }
+
     /// People who are there. Until a complete list was received they may always have been.
     fn people(&mut self, guild_id: u64, people: &[Person]) {
-        let is_news = self.told(guild_id).is_some_and(|told| told.was_listed);
+        let is_news = self.was_listed(guild_id);
         for person in people {
             self.person(guild_id, person, is_news);
         }
@@ -315,7 +333,7 @@ impl<'t> News<'t> {
         }
         if let Some(member) = &message.member {
             let guild_id = message.guild_id.map_or(0, |id| id.0);
-            let is_news = self.told(guild_id).is_some_and(|told| told.was_listed);
+            let is_news = self.was_listed(guild_id);
             self.member(guild_id, member, is_news);
         }
     }
