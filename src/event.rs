@@ -149,6 +149,8 @@ enum News {
     Nothing,
     /// Of users and of members.
     People,
+    /// The same of people who were there before.
+    KnownPeople,
     /// Of users.
     Users,
     /// Of everything but users and members.
@@ -164,7 +166,8 @@ impl News {
             | "THREAD_LIST_SYNC"
             | "SOUNDBOARD_SOUNDS"
             | "CHANNEL_INFO" => Self::Nothing,
-            "GUILD_MEMBER_ADD" | "GUILD_MEMBER_UPDATE" | "GUILD_MEMBER_REMOVE" => Self::People,
+            "GUILD_MEMBER_ADD" | "GUILD_MEMBER_REMOVE" => Self::People,
+            "GUILD_MEMBER_UPDATE" => Self::KnownPeople,
             "PRESENCE_UPDATE" | "USER_UPDATE" => Self::Users,
             _ => Self::Rows,
         }
@@ -175,7 +178,8 @@ impl News {
         let told = match self {
             // Whether the bot is in a guild is never told in passing.
             Self::Nothing => is(&GUILD_BOTS),
-            Self::People => true,
+            Self::KnownPeople if is(&MEMBERS) => return Source::Update,
+            Self::People | Self::KnownPeople => true,
             Self::Users => !is(&MEMBERS),
             Self::Rows => !is(&MEMBERS) && !is(&USERS),
         };

@@ -23,6 +23,8 @@ const MAX_EXAMPLES: usize = 3;
 const GONE: &str = "__gone";
 /// The truth's way to say of a time only whether it is set.
 const SET: &str = "__set";
+/// The truth's way to say that the members of an object are compared like columns.
+const COLUMNS: &str = "__columns";
 
 /// How one table compares.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -75,7 +77,8 @@ pub async fn compare<'a>(
 async fn compare_table(client: &Client, truth: TruthTable<'_>) -> Result<TableReport, StoreError> {
     let failed = || StoreError::query(client, "read a table to compare it");
     let order = order_by(client, &truth).await?;
-    let sql = format!("select to_jsonb(t) from discord.{} t order by {order}", truth.name);
+    let rows = truth.query.map_or(format!("discord.{}", truth.name), |sql| format!("({sql})"));
+    let sql = format!("select to_jsonb(t) from {rows} t order by {order}");
     let rows =
         client.query_raw(&sql, std::iter::empty::<&(dyn ToSql + Sync)>()).await.map_err(failed())?;
     pin_mut!(rows);
@@ -196,11 +199,27 @@ fn differences(
             }
             continue;
         }
+        if let Some(Value::Object(expected)) = expected.get(COLUMNS) {
+            if !same_columns(expected, found) {
+                let expected = Value::from(expected.clone());
+                differences.push(format!("{column} is {found}, not {expected}"));
+            }
+            continue;
+        }
         if !same(expected, found) {
             differences.push(format!("{column} is {found}, not {expected}"));
         }
     }
     differences
+}
+
+/// An object of the same members, each with the same value.
+fn same_columns(expected: &Map<String, Value>, found: &Value) -> bool {
+    let Value::Object(found) = found else { return false };
+    let is_same = |(column, expected): (&String, &Value)| {
+        found.get(column).is_some_and(|found| same(expected, found))
+    };
+    expected.len() == found.len() && expected.iter().all(is_same)
 }
 
 /// Equal values, or two spellings of one time or number.

@@ -106,6 +106,8 @@ pub(crate) enum Event {
     Ready(Arc<Ready>),
     Resumed,
     GuildCreate(Arc<GuildSnapshot>),
+    /// GUILD_CREATE of a guild that the bot joins in an outage: nothing but its id.
+    GuildCreateInOutage(u64),
     GuildUpdate {
         guild: Arc<Guild>,
         roles: Vec<Arc<Role>>,
@@ -196,7 +198,7 @@ impl Event {
         match self {
             Self::Ready(_) => "READY",
             Self::Resumed => "RESUMED",
-            Self::GuildCreate(_) => "GUILD_CREATE",
+            Self::GuildCreate(_) | Self::GuildCreateInOutage(_) => "GUILD_CREATE",
             Self::GuildUpdate { .. } => "GUILD_UPDATE",
             Self::GuildDelete { .. } => "GUILD_DELETE",
             Self::RoleCreate(..) => "GUILD_ROLE_CREATE",
@@ -234,6 +236,7 @@ impl Event {
             Self::GuildCreate(snapshot) => Some(snapshot.guild.id.0),
             Self::GuildUpdate { guild, .. } => Some(guild.id.0),
             Self::GuildDelete { guild_id, .. }
+            | Self::GuildCreateInOutage(guild_id)
             | Self::RoleCreate(guild_id, _)
             | Self::RoleUpdate(guild_id, _)
             | Self::RoleDelete(guild_id, _)
@@ -270,6 +273,7 @@ impl Event {
                 Intents::empty()
             }
             Self::GuildCreate(_)
+            | Self::GuildCreateInOutage(_)
             | Self::GuildUpdate { .. }
             | Self::GuildDelete { .. }
             | Self::RoleCreate(..)

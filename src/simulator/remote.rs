@@ -90,7 +90,8 @@ pub fn read_truth(directory: &Path) -> io::Result<Vec<TruthTable<'static>>> {
                 .lines()
                 .map_while(Result::ok)
                 .map(|line| serde_json::from_str::<TruthRow>(&line).unwrap_or_default());
-            Ok(TruthTable { name: table.name, key: table.key, rows: Box::new(rows) })
+            let &TruthTable { name, query, key, .. } = table;
+            Ok(TruthTable { name, query, key, rows: Box::new(rows) })
         })
         .collect()
 }

@@ -159,7 +159,10 @@ impl Session {
             return false;
         }
         match event.guild_id() {
-            Some(guild_id) => self.owns(guild_id) && self.is_introduced(guild_id),
+            Some(guild_id) => {
+                let introduces = matches!(event, Event::GuildCreateInOutage(_));
+                self.owns(guild_id) && (introduces || self.is_introduced(guild_id))
+            }
             None => self.wishes.shard[0] == 0 || matches!(event, Event::UserUpdate(_)),
         }
     }

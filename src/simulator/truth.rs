@@ -6,7 +6,9 @@
 mod columns;
 mod entities;
 mod guild;
+mod history;
 mod message;
+mod news;
 mod reaction;
 mod rows;
 mod shelf;
@@ -17,7 +19,8 @@ use std::{
 };
 
 use self::{
-    guild::GuildTold,
+    guild::{GuildAccess, GuildTold},
+    history::History,
     message::MessageTold,
     reaction::{PremiumTold, ReactionsTold},
 };
@@ -54,6 +57,9 @@ pub struct Truth {
     direct: BTreeMap<u64, DirectTold>,
     reactions: ReactionsTold,
     premium: PremiumTold,
+    /// Those that ever had a session.
+    shards: BTreeSet<u32>,
+    history: History,
     counts: BTreeMap<Box<str>, u64>,
     unknown: BTreeMap<Box<str>, u64>,
 }
@@ -143,6 +149,8 @@ impl Truth {
     /// message is none of the exceptions.
     pub(super) fn apply(&mut self, event: &Event, content_told: bool) {
         self.count(event.name());
+        let changes = self.changes_of(event);
+        self.history.extend(changes);
         let guild_id = event.guild_id();
         match event {
             Event::Ready(ready) => self.ready(ready),
@@ -153,6 +161,7 @@ impl Truth {
                 self.guild(snapshot.guild.id.0).create(snapshot, bot_id);
             }
             Event::GuildUpdate { guild, roles } => self.guild(guild.id.0).update(guild, roles),
+            Event::GuildCreateInOutage(guild_id) => self.guild(*guild_id).delete(true),
             Event::GuildDelete { guild_id, unavailable } => {
                 self.guild(*guild_id).delete(*unavailable)
             }
@@ -287,8 +296,12 @@ impl Truth {
             }
         }
         for id in listed {
-            self.guild(id);
+            let guild = self.guild(id);
+            if guild.access == GuildAccess::Left {
+                guild.access = GuildAccess::Unavailable;
+            }
         }
+        self.shards.insert(shard_id);
     }
 
     fn chunk(&mut self, chunk: &Chunk) {

@@ -24,6 +24,9 @@ pub enum Source {
     Event,
     /// In passing, or as part of what is now: a difference happened at some time before.
     Sync,
+    /// An event about this very thing, which was there before: if it was not known, its coming
+    /// happened at some time before.
+    Update,
 }
 
 impl Source {
@@ -33,6 +36,7 @@ impl Source {
         match self {
             Self::Event => 0,
             Self::Sync => 1,
+            Self::Update => 2,
         }
     }
 }

@@ -36,6 +36,37 @@ async fn the_first_load_of_a_guild_is_no_history() {
 }
 
 #[actix::test]
+async fn the_first_load_of_a_guild_after_an_outage_is_no_history() {
+    let mut stream = Stream::new().await;
+    stream.ready(&[GUILD]).await;
+    stream.send("GUILD_DELETE", &json!({"id": GUILD.to_string(), "unavailable": true})).await;
+    stream.send("GUILD_CREATE", &guild(&[])).await;
+    assert_eq!(stream.value("select count(*) from discord.changes").await, 0);
+    let mut renamed = guild(&[]);
+    renamed["name"] = json!("another");
+    stream.send("GUILD_CREATE", &renamed).await;
+    let guilds = changes(&stream, "guilds").await;
+    assert_eq!(guilds.len(), 1, "{guilds:?}");
+    assert!(guilds[0].starts_with(&format!("update {GUILD} sync ")), "{guilds:?}");
+}
+
+#[actix::test]
+async fn who_is_first_met_in_an_update_has_not_joined_by_it() {
+    let mut stream = Stream::new().await;
+    stream.ready(&[GUILD]).await;
+    stream.send("GUILD_CREATE", &guild(&[])).await;
+    stream.send("GUILD_MEMBER_UPDATE", &named(7, json!("a"))).await;
+    assert_eq!(changes(&stream, "members").await.len(), 0, "they may always have been there");
+    stream.list_members(&[named(7, json!("a"))]).await;
+    stream.send("GUILD_MEMBER_UPDATE", &named(7, json!("b"))).await;
+    stream.send("GUILD_MEMBER_UPDATE", &named(8, json!("c"))).await;
+    let members = changes(&stream, "members").await;
+    assert_eq!(members.len(), 2, "{members:?}");
+    assert_eq!(members[0], r#"update 7 event {"nick": "a"} {"nick": "b"}"#);
+    assert!(members[1].starts_with("create 8 sync - {"), "they joined unseen: {members:?}");
+}
+
+#[actix::test]
 async fn two_nicks_within_one_flush_are_two_changes() {
     let mut stream = Stream::new().await;
     stream.ready(&[GUILD]).await;

@@ -14,7 +14,7 @@ async fn every_scenario_ends_with_the_tables_as_they_truly_are() {
     let mut played = 0;
     for scenario in scenario::all().filter(|it| !BEYOND_THE_TRUTH.contains(&it.name)) {
         println!("{}: {}", scenario.name, scenario.description);
-        let lab = Lab::with_one_shard().await;
+        let lab = Lab::in_one_order().await;
         let engine = lab.loaded().await;
         lab.play(scenario.name).await;
         lab.settled(&engine).await;

@@ -57,6 +57,8 @@ pub(crate) struct Lab {
     pub(crate) url: Secret,
     pub(crate) client: Client,
     pub(crate) shards: usize,
+    /// Whether the engine writes everything in the order in which it is told, users of several guilds too.
+    in_one_order: bool,
 }
 
 impl Lab {
@@ -70,11 +72,17 @@ impl Lab {
         Self::with(SimulatorConfig { shards: 1, ..world() }).await
     }
 
+    /// A lab in which all events come, and are written, in one order.
+    pub(crate) async fn in_one_order() -> Self {
+        Self { in_one_order: true, ..Self::with_one_shard().await }
+    }
+
     pub(crate) async fn with(world: SimulatorConfig) -> Self {
         let url = database::empty().await;
         let client = database::connect(&url).await;
         let shards = world.shards as usize;
-        Self { simulator: Simulator::start(world).unwrap(), url, client, shards }
+        let simulator = Simulator::start(world).unwrap();
+        Self { simulator, url, client, shards, in_one_order: false }
     }
 
     /// The configuration of an engine in this lab.
@@ -82,7 +90,11 @@ impl Lab {
         let api_url = self.simulator.api_url();
         Config {
             discord: DiscordConfig { token: Secret::new(TOKEN), api_url, ..Default::default() },
-            writer: WriterConfig { flush_interval_ms: 20, ..Default::default() },
+            writer: WriterConfig {
+                flush_interval_ms: 20,
+                partitions: if self.in_one_order { 1 } else { WriterConfig::default().partitions },
+                ..Default::default()
+            },
             http: HttpConfig { listen: String::new() },
             ..Config::default()
         }
@@ -189,7 +201,11 @@ impl Lab {
     /// At most `older_users` rows of users may differ; no row of any table is missing or too many.
     async fn compare(&self, older_users: u64) {
         let truth = self.simulator.truth();
-        let reports = verify::compare(&self.client, truth.tables(), |_| ()).await.unwrap();
+        let mut tables = truth.tables();
+        if self.in_one_order {
+            tables.push(truth.user_history());
+        }
+        let reports = verify::compare(&self.client, tables, |_| ()).await.unwrap();
         let is_equal = |report: &&TableReport| match report.table {
             "users" => report.different <= older_users && report.expected == report.found,
             _ => report.different == 0,

@@ -24,7 +24,8 @@ impl Event {
             Self::GuildUpdate { guild, roles } => {
                 put(out, &GuildUpdatePayload { guild, roles: Each(roles) })
             }
-            Self::GuildDelete { guild_id, unavailable: true } => {
+            Self::GuildDelete { guild_id, unavailable: true }
+            | Self::GuildCreateInOutage(guild_id) => {
                 put(out, &json!({ "id": Snowflake(*guild_id), "unavailable": true }));
             }
             Self::GuildDelete { guild_id, .. } => put(out, &json!({ "id": Snowflake(*guild_id) })),

@@ -5,13 +5,11 @@
 
 use std::sync::Arc;
 
-use serde_json::json;
-
 use super::{Scenario, play::Play, step};
 use crate::simulator::{
+    event::Event,
     live::{Happening, structure},
     model::{Channel, Guild, Member, Role},
-    wire::Snowflake,
     world::people,
 };
 
@@ -71,8 +69,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
             step("the bot joins guild {joined} during its outage", |play| {
                 let guild_id = play.hub.world.found_guild(20);
                 play.note("joined", guild_id);
-                let stub = json!({ "id": Snowflake(guild_id), "unavailable": true });
-                play.raw_to(guild_id, "GUILD_CREATE", &stub.to_string());
+                play.tell(Event::GuildCreateInOutage(guild_id));
             }),
             step("the outage of guild {joined} ends", |play| {
                 let guild_id = play.noted("joined");

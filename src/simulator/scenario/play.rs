@@ -106,11 +106,6 @@ impl<'a> Play<'a> {
     /// Sends a payload as it is to the sessions that get the guild's events. The truth does not read it.
     pub(super) fn raw(&mut self, event: &str, payload: &str) {
         let guild_id = self.guild_id();
-        self.raw_to(guild_id, event, payload);
-    }
-
-    /// As [`Play::raw`] to the sessions that get the events of another guild.
-    pub(super) fn raw_to(&mut self, guild_id: u64, event: &str, payload: &str) {
         let hub = &mut *self.hub;
         for session in hub.sessions.values_mut().filter(|session| session.owns(guild_id)) {
             session.push_raw(event, payload, &mut hub.truth);

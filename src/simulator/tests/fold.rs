@@ -2,13 +2,14 @@
 //! simulator's types.
 
 mod entities;
+mod history;
 mod specs;
 
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use self::entities::Entities;
+use self::{entities::Entities, history::History};
 use super::{
     client::{ALL_INTENTS, Client},
     small, start,
@@ -32,6 +33,7 @@ pub(super) struct Reader {
     revisions: BTreeMap<(u64, u64, u64), Value>,
     listing: Vec<u64>,
     entities: Entities,
+    history: History,
 }
 
 fn id(value: &Value) -> u64 {
@@ -46,6 +48,7 @@ impl Reader {
     pub(super) fn read(&mut self, event: &str, d: &Value) {
         let guild_id = id(&d["guild_id"]);
         self.entities.read(event, d);
+        self.history.read(event, d);
         match event {
             "READY" | "USER_UPDATE" => {
                 let user = if event == "READY" { &d["user"] } else { d };
@@ -428,6 +431,7 @@ pub(super) fn check(truth: &Truth, reader: Reader) {
     let key = ["guild_id", "id", "revision"];
     let columns = ["content", "embeds", "attachments", "pinned", "poll", "cause"];
     compare(truth, "message_revisions", &key, &columns, revisions.collect());
+    reader.history.check(truth);
     reader.entities.check(truth);
     entities::check_keys(truth);
 }

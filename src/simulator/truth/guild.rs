@@ -64,6 +64,12 @@ impl ChannelTold {
             unlisted: false,
         }
     }
+
+    /// The overwrites that are in force.
+    pub(super) fn live_overwrites(&self) -> impl Iterator<Item = &Overwrite> {
+        let overwrites = self.channel.overwrites().iter().filter(|_| !self.gone);
+        overwrites.filter(|overwrite| !self.stripped_overwrites.contains(&overwrite.id.0))
+    }
 }
 
 /// How the bot sees the guild.
@@ -73,6 +79,17 @@ pub(super) enum GuildAccess {
     #[default]
     Unavailable,
     Left,
+}
+
+impl GuildAccess {
+    /// The column's value while the bot is in the guild.
+    pub(super) fn state(self) -> Option<&'static str> {
+        match self {
+            Self::Available => Some("available"),
+            Self::Unavailable => Some("unavailable"),
+            Self::Left => None,
+        }
+    }
 }
 
 /// Everything told of one guild.
@@ -91,12 +108,24 @@ pub(super) struct GuildTold {
     pub(super) entities: EntitiesTold,
     /// Members named by the complete list that is being received.
     listed: BTreeSet<u64>,
+    /// Whether a complete list was ever received.
+    pub(super) was_listed: bool,
 }
 
 impl GuildTold {
     /// The member, if it was told and is not gone.
     pub(super) fn member(&self, user_id: u64) -> Option<&Member> {
         self.members.get(&user_id).filter(|told| !told.gone).map(|told| told.object.as_ref())
+    }
+
+    /// The role, if it was told and is not gone.
+    pub(super) fn role(&self, role_id: u64) -> Option<&Role> {
+        self.roles.get(&role_id).filter(|told| !told.gone).map(|told| told.object.as_ref())
+    }
+
+    /// Whether the complete list that is being received has named the user so far.
+    pub(super) fn is_listed(&self, user_id: u64) -> bool {
+        self.listed.contains(&user_id)
     }
 
     /// GUILD_CREATE: replaces everything that it lists, adds members and presences.
@@ -260,6 +289,7 @@ impl GuildTold {
     pub(super) fn list_members(&mut self, user_ids: impl Iterator<Item = u64>, is_last: bool) {
         self.listed.extend(user_ids);
         if is_last {
+            self.was_listed = true;
             let listed = std::mem::take(&mut self.listed);
             for (user_id, told) in &mut self.members {
                 told.gone |= !listed.contains(user_id);

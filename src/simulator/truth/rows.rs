@@ -3,6 +3,7 @@
 //! **Invariant:** iterating holds one row in memory, however many members there are.
 
 mod entities;
+mod history;
 
 use serde::Serialize;
 use serde_json::{Map, Value, json};
@@ -30,6 +31,8 @@ pub type TruthRow = Map<String, Value>;
 pub struct TruthTable<'a> {
     /// Table name in schema `discord`.
     pub name: &'static str,
+    /// What to read instead of the table, where its rows have no key that the truth could know.
+    pub query: Option<&'static str>,
     /// Columns that tell rows apart, of numbers or text; every row has them. Of most tables it is the primary
     /// key; where that is the receiver's number, others.
     pub key: &'static [&'static str],
@@ -119,6 +122,7 @@ impl Truth {
             ),
         ];
         tables.extend(self.entity_tables());
+        tables.push(self.history());
         tables
     }
 
@@ -153,7 +157,7 @@ fn table<'a>(
     key: &'static [&'static str],
     rows: impl Iterator<Item = TruthRow> + 'a,
 ) -> TruthTable<'a> {
-    TruthTable { name, key, rows: Box::new(rows) }
+    TruthTable { name, query: None, key, rows: Box::new(rows) }
 }
 
 fn wire(object: &impl Serialize) -> Value {
@@ -201,12 +205,7 @@ fn guild_bot_row(id: u64, bot_id: u64, told: &GuildTold) -> TruthRow {
     let mut row = TruthRow::new();
     set(&mut row, "guild_id", id);
     set(&mut row, "bot_id", bot_id);
-    let state = match told.access {
-        GuildAccess::Available => "available",
-        GuildAccess::Unavailable => "unavailable",
-        GuildAccess::Left => "left",
-    };
-    set(&mut row, "state", state);
+    set(&mut row, "state", told.access.state().unwrap_or("left"));
     row
 }
 

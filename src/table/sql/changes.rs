@@ -53,7 +53,12 @@ pub fn record_changes(table: &Table, tracked: Tracked, round: Round) -> Option<S
     let mut happened = Vec::new();
     if tracked.columns != 0 {
         // A guild that is on its way for the first time is where history begins.
-        let begun = if table.name == "guild_bots" { "t.confirmed_at is not null" } else { "true" };
+        let begun = match table.name {
+            "guild_bots" => "t.confirmed_at is not null",
+            // Of a guild that is met in an outage nothing is told but its id.
+            "guilds" => "t.name is not null",
+            _ => "true",
+        };
         let differs = any_differs(table, tracked.columns);
         happened.push(format!("({was} and {is} and {begun} and ({differs}))"));
     }
@@ -69,7 +74,7 @@ pub fn record_changes(table: &Table, tracked: Tracked, round: Round) -> Option<S
         "insert into discord.changes ({COLUMNS}) \
          select {TRANSACTION}, s.origin_at, s.origin_bot, {identity}, \
                 case when not {is} then 'delete' when {was} then 'update' else 'create' end, \
-                case s.origin_source when 0 then 'event' else 'sync' end, \
+                case when s.origin_source = 0 or s.origin_source = 2 and {was} then 'event' else 'sync' end, \
                 case when {was} then case when {is} then {old} else {all_old} end end, \
                 case when {is} then case when {was} then {new} else {all_new} end end \
            from {stage} s \

@@ -87,7 +87,7 @@ pub fn note_news(table: &Table, history: u64, round: Round) -> String {
                 case when {there} then {before} end as before, {after} as after \
            from {stage} s join known_guilds k on k.guild_id = s.guild_id and k.shared \
            left join discord.{name} t on {join} \
-          where {round} and s.origin_source = 0 \
+          where {round} and s.origin_source <> 1 \
             and case when {there} then {guard} and ({differs}) else s.inserts end",
         key = key(table, "s"),
         after = state(table, history, |i| value(table, i)),
