@@ -120,7 +120,9 @@ fn read(cache: &InMemoryCache, guild_ids: &BTreeSet<Id<GuildMarker>>) -> Tables 
     }
     for sticker in all.stickers() {
         let key = vec![sticker.guild_id().get(), sticker.key().get()];
-        put("stickers", key, &to_json(sticker.resource()));
+        let mut model = to_json(sticker.resource());
+        model["type"] = model["kind"].clone();
+        put("stickers", key, &model);
     }
     for stage in all.stage_instances() {
         let key = vec![stage.guild_id().get(), stage.key().get()];

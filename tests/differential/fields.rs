@@ -282,7 +282,7 @@ pub(crate) const SHARED: &[Shared] = &[
             field("available", Same),
             field("description", Text),
             field("format_type", Same),
-            named("kind", "type", Same),
+            field("type", Same),
             field("name", Same),
             field("pack_id", Number),
             field("sort_value", Same),

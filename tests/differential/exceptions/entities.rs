@@ -26,12 +26,12 @@ pub(super) const EXCEPTIONS: &[Exception] = &[
         },
     },
     Exception {
-        name: "archived threads through an outage",
-        reason: "twilight forgets channels at an outage, a removal or a READY; GUILD_CREATE tells active threads only",
+        name: "threads through an outage",
+        reason: "twilight forgets channels at an outage, a removal or a READY; GUILD_CREATE tells the threads that are active and in sight",
         excuses: |facts, difference| {
             matches!(difference.what, OnlyOurs)
-                && matches!(difference.table, "channels" | "thread_members")
-                && facts.entities.archived.contains(&difference.key)
+                && difference.table == "channels"
+                && facts.entities.is_thread(&difference.key)
                 && !facts.told.contains(&("channels", difference.key.clone()))
         },
     },
@@ -65,13 +65,15 @@ pub(super) const EXCEPTIONS: &[Exception] = &[
         name: "stickers told by an update",
         reason: "twilight-model does not know the name of GUILD_STICKERS_UPDATE",
         excuses: |facts, difference| {
-            let is_there = facts.entities.stickers.contains(&difference.key);
+            let told = facts.entities.stickers.get(&difference.key);
             difference.table == "stickers"
                 && facts.entities.sticker_updates.contains(&difference.key[0])
-                && match difference.what {
-                    OnlyOurs => is_there,
-                    OnlyTheirs => !is_there,
-                    Column { .. } => false,
+                && match &difference.what {
+                    OnlyOurs => told.is_some(),
+                    OnlyTheirs => told.is_none(),
+                    Column { name, ours, .. } => {
+                        told.is_some_and(|told| *ours == fields::of_model("stickers", told)[*name])
+                    }
                 }
         },
     },

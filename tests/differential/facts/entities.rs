@@ -24,14 +24,12 @@ pub(crate) struct EntityFacts {
     channels: BTreeMap<Place, u64>,
     /// Those whose channel was deleted since they were told.
     pub(crate) gone_with_channel: BTreeSet<Place>,
-    /// Threads that were told last as archived.
-    pub(crate) archived: BTreeSet<Key>,
     /// The bot's membership of threads.
     pub(crate) own_threads: BTreeMap<Key, Value>,
     /// Who made an emoji or sticker.
     pub(crate) makers: BTreeMap<Place, Value>,
     /// The stickers of the last list of each guild.
-    pub(crate) stickers: BTreeSet<Key>,
+    pub(crate) stickers: BTreeMap<Key, Value>,
     /// Guilds whose stickers were told by GUILD_STICKERS_UPDATE since GUILD_CREATE.
     pub(crate) sticker_updates: BTreeSet<u64>,
     /// The number of subscribers that was told last of each scheduled event.
@@ -103,6 +101,11 @@ impl EntityFacts {
         Some(json!({ "count": by.len(), "me": by.iter().any(|(user_id, _)| *user_id == bot_id) }))
     }
 
+    /// Whether it was told as a thread whose end was not.
+    pub(crate) fn is_thread(&self, key: &Key) -> bool {
+        self.channels.contains_key(&("channels", key.clone()))
+    }
+
     fn guild(&mut self, guild_id: u64, d: &Value) {
         self.sticker_updates.remove(&guild_id);
         self.stickers(guild_id, &d["stickers"]);
@@ -150,18 +153,12 @@ impl EntityFacts {
         self.put("channels", guild_id, &d["id"], &d["parent_id"]);
         let key = vec![guild_id, number(&d["id"])];
         if d["member"].is_object() {
-            self.own_threads.insert(key.clone(), d["member"].clone());
-        }
-        if d["thread_metadata"]["archived"] == true {
-            self.archived.insert(key);
-        } else {
-            self.archived.remove(&key);
+            self.own_threads.insert(key, d["member"].clone());
         }
     }
 
     fn thread_gone(&mut self, key: &Key) {
         self.own_threads.remove(key);
-        self.archived.remove(key);
         self.channels.remove(&("channels", key.clone()));
     }
 
@@ -187,8 +184,9 @@ impl EntityFacts {
     }
 
     fn stickers(&mut self, guild_id: u64, list: &Value) {
-        self.stickers.retain(|key| key[0] != guild_id);
-        self.stickers.extend(each(list).map(|sticker| vec![guild_id, number(&sticker["id"])]));
+        self.stickers.retain(|key, _| key[0] != guild_id);
+        let told = each(list);
+        self.stickers.extend(told.map(|told| (vec![guild_id, number(&told["id"])], told.clone())));
         self.makers("stickers", guild_id, list);
     }
 
