@@ -1,10 +1,15 @@
 //! What twilight's cache makes of a recording.
 
+use std::collections::BTreeSet;
+
 use serde::Serialize;
 use serde_json::{Value, json};
 use twilight_cache_inmemory::{InMemoryCache, ResourceType};
 use twilight_gateway::{EventTypeFlags, parse};
-use twilight_model::gateway::event::Event;
+use twilight_model::{
+    gateway::event::Event,
+    id::{Id, marker::GuildMarker},
+};
 
 use super::{
     compare::{Key, Tables, empty},
@@ -35,19 +40,26 @@ pub(crate) fn tables(recording: &Recording) -> Tables {
         .resource_types(ResourceType::all())
         .message_cache_size(usize::MAX)
         .build();
+    let mut guild_ids = BTreeSet::new();
     for frame in recording.frames() {
         match parse(frame.to_owned(), EventTypeFlags::all()).unwrap() {
-            Some(event) => cache.update(&Event::from(event)),
+            Some(event) => {
+                let event = Event::from(event);
+                if let Event::GuildCreate(guild) = &event {
+                    guild_ids.insert(guild.id());
+                }
+                cache.update(&event);
+            }
             None => assert!(
                 UNKNOWN.iter().any(|event| frame.contains(&format!("\"t\":\"{event}\""))),
                 "twilight does not know {frame}"
             ),
         }
     }
-    read(&cache)
+    read(&cache, &guild_ids)
 }
 
-fn read(cache: &InMemoryCache) -> Tables {
+fn read(cache: &InMemoryCache, guild_ids: &BTreeSet<Id<GuildMarker>>) -> Tables {
     let mut tables = empty();
     let mut put = |table: &'static str, key: Key, model: &Value| {
         let rows = tables.get_mut(table).expect("a shared table");
@@ -67,6 +79,9 @@ fn read(cache: &InMemoryCache) -> Tables {
         for overwrite in channel.permission_overwrites.iter().flatten() {
             let key = [key.clone(), vec![overwrite.id.get()]].concat();
             put("permission_overwrites", key, &to_json(overwrite));
+        }
+        if let Some(member) = &channel.member {
+            put("thread_members", key.clone(), &to_json(member));
         }
         put("channels", key, &to_json(channel.value()));
     }
@@ -90,9 +105,48 @@ fn read(cache: &InMemoryCache) -> Tables {
         let guild_id = message.guild_id().map_or(0, |id| id.get());
         model["guild_id"] = json!(guild_id);
         unsign(&mut model["attachments"]);
+        for reaction in each(&model["reactions"]) {
+            let emoji = &reaction["emoji"];
+            let emoji_key = fields::key_part(emoji.get("id").unwrap_or(&emoji["name"]));
+            let mut reaction = reaction.clone();
+            reaction["animated"] = emoji.get("animated").cloned().unwrap_or_default();
+            put("reactions", vec![guild_id, message.key().get(), emoji_key], &reaction);
+        }
         put("messages", vec![guild_id, message.key().get()], &model);
     }
+    for emoji in all.emojis() {
+        let key = vec![emoji.guild_id().get(), emoji.key().get()];
+        put("emojis", key, &to_json(emoji.resource()));
+    }
+    for sticker in all.stickers() {
+        let key = vec![sticker.guild_id().get(), sticker.key().get()];
+        let mut model = to_json(sticker.resource());
+        model["type"] = model["kind"].clone();
+        put("stickers", key, &model);
+    }
+    for stage in all.stage_instances() {
+        let key = vec![stage.guild_id().get(), stage.key().get()];
+        put("stage_instances", key, &to_json(stage.resource()));
+    }
+    for integration in all.integrations() {
+        let (guild_id, id) = integration.key();
+        let mut model = to_json(integration.resource());
+        model["user_id"] = model["user"]["id"].clone();
+        model["application_id"] = model["application"]["id"].clone();
+        put("integrations", vec![guild_id.get(), id.get()], &model);
+    }
+    // The cache has no iterator over those of all guilds.
+    for guild_id in guild_ids {
+        for id in cache.scheduled_events(*guild_id).iter().flat_map(|ids| ids.iter()) {
+            let event = cache.scheduled_event(*id).expect("the cache has what it lists");
+            put("scheduled_events", vec![guild_id.get(), id.get()], &to_json(event.resource()));
+        }
+    }
     tables
+}
+
+fn each(list: &Value) -> impl Iterator<Item = &Value> {
+    list.as_array().into_iter().flatten()
 }
 
 /// Takes the signatures, which are new in every event, out of the URLs of attachments.

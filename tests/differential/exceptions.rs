@@ -3,6 +3,8 @@
 //! **Invariant:** an exception that excuses a value says which value is right; one that excuses a
 //! row says which dispatch makes the difference.
 
+mod entities;
+
 use serde_json::{Value, json};
 use twilight_model::{guild::Permissions, user::UserFlags};
 
@@ -30,7 +32,12 @@ impl Exception {
 }
 
 /// Every rule. The first that holds counts.
-pub(crate) const EXCEPTIONS: &[Exception] = &[
+pub(crate) fn all() -> impl Iterator<Item = &'static Exception> {
+    EXCEPTIONS.iter().chain(entities::EXCEPTIONS)
+}
+
+/// Those about guilds, channels, people and messages.
+const EXCEPTIONS: &[Exception] = &[
     Exception {
         name: "bits without a name",
         reason: "twilight-model drops bits that it has no name for; new permissions come every year",
@@ -141,12 +148,12 @@ pub(crate) const EXCEPTIONS: &[Exception] = &[
         },
     },
     Exception {
-        name: "voice states through an outage",
-        reason: "GUILD_CREATE tells who is in voice; twilight keeps those of before who are not",
+        name: "voice and stages through an outage",
+        reason: "GUILD_CREATE tells who is in voice, and the live stages; twilight keeps those of before that are not",
         excuses: |facts, difference| {
-            difference.table == "voice_states"
-                && matches!(difference.what, OnlyTheirs)
-                && !facts.told.contains(&("voice_states", difference.key.clone()))
+            matches!(difference.what, OnlyTheirs)
+                && matches!(difference.table, "voice_states" | "stage_instances")
+                && !facts.told.contains(&(difference.table, difference.key.clone()))
         },
     },
     Exception {

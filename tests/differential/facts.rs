@@ -2,11 +2,21 @@
 //!
 //! **Invariant:** only what an exception needs is kept, and only as Discord told it.
 
+mod entities;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-use super::{compare::Key, fields, recording::Recording};
+use self::entities::EntityFacts;
+use super::{
+    compare::{
+        Difference, Key,
+        What::{Column, OnlyOurs, OnlyTheirs},
+    },
+    fields,
+    recording::Recording,
+};
 
 /// See the module.
 #[derive(Default)]
@@ -17,7 +27,8 @@ pub(crate) struct Facts {
     pub(crate) guilds: BTreeSet<u64>,
     /// Guilds that are unavailable.
     pub(crate) in_outage: BTreeSet<u64>,
-    /// Members, presences and voice states told since the last GUILD_DELETE of their guild or READY.
+    /// Channels, members, presences, voice states and stages told since the last GUILD_DELETE of their guild
+    /// or READY.
     pub(crate) told: BTreeSet<(&'static str, Key)>,
     /// Presences told in member lists.
     pub(crate) listed_presences: BTreeSet<Key>,
@@ -43,6 +54,8 @@ pub(crate) struct Facts {
     pub(crate) deleted_messages: BTreeSet<Key>,
     /// What each message answers or forwards.
     pub(crate) references: BTreeMap<Key, Value>,
+    /// Of everything else.
+    pub(crate) entities: EntityFacts,
 }
 
 /// Milliseconds of an edit.
@@ -59,8 +72,19 @@ impl Facts {
         facts
     }
 
+    /// Whether we have of the reactions with an emoji what was told.
+    pub(crate) fn is_told_reaction(&self, difference: &Difference) -> bool {
+        let told = self.entities.reaction_count(&difference.key, number(&self.bot["id"]));
+        match &difference.what {
+            OnlyOurs => told.is_some(),
+            OnlyTheirs => told.is_none(),
+            Column { name, ours, .. } => told.is_some_and(|told| told[*name] == *ours),
+        }
+    }
+
     fn note(&mut self, event: &str, d: &Value) {
         let guild_id = number(&d["guild_id"]);
+        self.entities.note(event, guild_id, d, number(&self.bot["id"]));
         match event {
             "READY" => {
                 self.bot = d["user"].clone();
@@ -86,6 +110,10 @@ impl Facts {
             "CHANNEL_CREATE" | "CHANNEL_UPDATE" | "THREAD_CREATE" | "THREAD_UPDATE" => {
                 self.channel(guild_id, d);
             }
+            "THREAD_LIST_SYNC" => {
+                each(&d["threads"]).for_each(|thread| self.channel(guild_id, thread));
+            }
+            "STAGE_INSTANCE_CREATE" | "STAGE_INSTANCE_UPDATE" => self.stage(guild_id, d),
             "GUILD_MEMBER_ADD" => {
                 *self.growth.entry(guild_id).or_default() += 1;
                 self.person("members", guild_id, d);
@@ -130,9 +158,14 @@ impl Facts {
         for state in each(&d["voice_states"]) {
             self.voice_state(guild_id, state);
         }
+        each(&d["stage_instances"]).for_each(|stage| self.stage(guild_id, stage));
         for channel in each(&d["channels"]).chain(each(&d["threads"])) {
             self.channel(guild_id, channel);
         }
+    }
+
+    fn stage(&mut self, guild_id: u64, d: &Value) {
+        self.told.insert(("stage_instances", vec![guild_id, number(&d["id"])]));
     }
 
     fn voice_state(&mut self, guild_id: u64, d: &Value) {
@@ -141,8 +174,10 @@ impl Facts {
     }
 
     fn channel(&mut self, guild_id: u64, d: &Value) {
+        let key = vec![guild_id, number(&d["id"])];
+        self.told.insert(("channels", key.clone()));
         if let Some(id) = d.get("last_message_id") {
-            self.last_messages.insert(vec![guild_id, number(&d["id"])], id.clone());
+            self.last_messages.insert(key, id.clone());
         }
     }
 

@@ -13,7 +13,10 @@ use twilight_model::{
         thread::ThreadMetadata,
     },
     gateway::presence::{Activity, ClientStatus},
-    guild::{RoleColors, RoleTags},
+    guild::{
+        IntegrationAccount, IntegrationApplication, RoleColors, RoleTags,
+        scheduled_event::{EntityMetadata, recurrence_rule::RecurrenceRule},
+    },
     poll::Poll,
     user::{AvatarDecorationData, PrimaryGuild},
 };
@@ -40,6 +43,8 @@ enum Kind {
     Same,
     /// A flag that twilight takes for false when it is absent.
     Flag,
+    /// A text that twilight takes for empty when it is absent.
+    Text,
     /// A snowflake or a set of bits.
     Number,
     /// Snowflakes.
@@ -50,7 +55,7 @@ enum Kind {
     Model(fn(Value) -> Value),
 }
 
-use Kind::{Flag, Model, Number, Numbers, Same, Time};
+use Kind::{Flag, Model, Number, Numbers, Same, Text, Time};
 
 const fn field(name: &'static str, kind: Kind) -> Field {
     Field { twilight: name, column: name, kind }
@@ -259,6 +264,91 @@ pub(crate) const SHARED: &[Shared] = &[
             field("webhook_id", Number),
         ],
     },
+    Shared {
+        table: "emojis",
+        fields: &[
+            field("animated", Same),
+            field("available", Same),
+            field("managed", Same),
+            field("name", Same),
+            field("require_colons", Same),
+            field("roles", Numbers),
+            field("user_id", Number),
+        ],
+    },
+    Shared {
+        table: "stickers",
+        fields: &[
+            field("available", Same),
+            field("description", Text),
+            field("format_type", Same),
+            field("type", Same),
+            field("name", Same),
+            field("pack_id", Number),
+            field("sort_value", Same),
+            field("tags", Same),
+            field("user_id", Number),
+        ],
+    },
+    Shared {
+        table: "stage_instances",
+        fields: &[
+            field("channel_id", Number),
+            field("guild_scheduled_event_id", Number),
+            field("privacy_level", Same),
+            field("topic", Same),
+        ],
+    },
+    Shared {
+        table: "scheduled_events",
+        fields: &[
+            field("channel_id", Number),
+            field("creator_id", Number),
+            field("description", Same),
+            field("entity_id", Number),
+            field("entity_metadata", Model(model::<EntityMetadata>)),
+            field("entity_type", Same),
+            field("image", Same),
+            field("name", Same),
+            field("privacy_level", Same),
+            field("recurrence_rule", Model(model::<RecurrenceRule>)),
+            field("scheduled_end_time", Time),
+            field("scheduled_start_time", Time),
+            field("status", Same),
+            field("user_count", Same),
+        ],
+    },
+    Shared {
+        table: "integrations",
+        fields: &[
+            field("account", Model(model::<IntegrationAccount>)),
+            field("application", Model(model::<IntegrationApplication>)),
+            field("application_id", Number),
+            field("enable_emoticons", Same),
+            field("enabled", Same),
+            field("expire_behavior", Same),
+            field("expire_grace_period", Same),
+            field("name", Same),
+            field("revoked", Same),
+            field("role_id", Number),
+            field("scopes", Same),
+            field("subscriber_count", Same),
+            field("synced_at", Time),
+            field("syncing", Same),
+            field("type", Same),
+            field("user_id", Number),
+        ],
+    },
+    // Of the bot alone: twilight keeps its membership with the thread.
+    Shared {
+        table: "thread_members",
+        fields: &[field("flags", Same), field("join_timestamp", Time)],
+    },
+    // By message and emoji.
+    Shared {
+        table: "reactions",
+        fields: &[field("count", Same), field("me", Same), field("animated", Flag)],
+    },
 ];
 
 /// The shared fields of a cached model, serialised.
@@ -287,10 +377,11 @@ fn project<'a>(table: &str, value: impl Fn(&Field) -> Option<&'a Value>) -> Row 
 fn common(kind: Kind, value: Value) -> Value {
     match (kind, value) {
         (Flag, Value::Null) => false.into(),
+        (Text, Value::Null) => "".into(),
         // twilight knows no absent list.
         (_, Value::Array(values)) if values.is_empty() => Value::Null,
         (_, Value::Null) => Value::Null,
-        (Same | Flag, value) => value,
+        (Same | Flag | Text, value) => value,
         (Number, value) => number(&value),
         (Numbers, Value::Array(values)) => values.iter().map(number).collect(),
         (Time, Value::String(text)) => {
@@ -304,4 +395,19 @@ fn common(kind: Kind, value: Value) -> Value {
 /// The number that a decimal string stands for.
 pub(crate) fn number(value: &Value) -> Value {
     value.as_str().map_or_else(|| value.clone(), |text| text.parse::<u64>().unwrap().into())
+}
+
+/// A part of a key: a number, a decimal string of it, or the beginning of a text.
+pub(crate) fn key_part(value: &Value) -> u64 {
+    let text = match value {
+        Value::String(text) => text,
+        number => return number.as_u64().expect("a key is there"),
+    };
+    text.parse().unwrap_or_else(|_| {
+        let mut beginning = [0; 8];
+        for (place, byte) in beginning.iter_mut().zip(text.bytes()) {
+            *place = byte;
+        }
+        u64::from_be_bytes(beginning)
+    })
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use dsqlstate::simulator::{Simulator, SimulatorConfig};
+use dsqlstate::simulator::{Simulator, SimulatorConfig, Truth};
 
 use super::oddities;
 use crate::support::client::Client;
@@ -19,6 +19,17 @@ pub(crate) struct Recording {
     pub(crate) bot_id: u64,
     /// Text frames by session, READY first.
     pub(crate) sessions: Vec<Vec<String>>,
+    /// What a perfect reader must know, but of the oddities.
+    pub(crate) truth: Truth,
+}
+
+/// Whether [`oddities`] are sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Oddities {
+    /// They are.
+    Sent,
+    /// They are not, since the simulator's truth does not read them.
+    Left,
 }
 
 impl Recording {
@@ -35,7 +46,7 @@ impl Recording {
     /// Records a world: two sessions with something happening between them, member lists, about
     /// `live_events` events, duplicates, outages that end and one that lasts, removals and a
     /// return.
-    pub(crate) async fn of_world(seed: u64, live_events: u64) -> Self {
+    pub(crate) async fn of_world(seed: u64, live_events: u64, oddities: Oddities) -> Self {
         let config = SimulatorConfig {
             guilds: GUILDS,
             seed,
@@ -76,9 +87,12 @@ impl Recording {
         simulator.outage(large, true);
         simulator.outage(large, false);
         second.catch_up().await;
-        oddities::send(&simulator, &second.guild_create(large));
+        if oddities == Oddities::Sent {
+            oddities::send(&simulator, &second.guild_create(large));
+        }
         simulator.outage(guild_ids[4], true);
         second.catch_up().await;
-        Self { bot_id: simulator.bot_id(), sessions: vec![first, second.frames] }
+        let sessions = vec![first, second.frames];
+        Self { bot_id: simulator.bot_id(), sessions, truth: simulator.truth() }
     }
 }

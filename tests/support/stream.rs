@@ -207,6 +207,18 @@ impl Stream {
         self.partition.apply(ApplyFrames { session, frames, ack, credit }, Instant::now())
     }
 
+    /// Sends all payloads of a session as they are, flushed in portions of the sizes that `size` says.
+    pub(crate) async fn play(&mut self, texts: &[String], mut size: impl FnMut() -> usize) {
+        let (mut rest, mut first) = (texts, 1);
+        while !rest.is_empty() {
+            let (portion, later) = rest.split_at(size().min(rest.len()));
+            self.apply(first, portion);
+            self.flush().await;
+            first += portion.len() as u64;
+            rest = later;
+        }
+    }
+
     /// Goes on as another partition would, which has applied nothing yet.
     pub(crate) fn forget_applied(&mut self) {
         let limits = BatchLimits { rows: usize::MAX, bytes: usize::MAX, interval: Duration::ZERO };
