@@ -133,11 +133,9 @@ impl EntityFacts {
 
     fn channel_gone(&mut self, guild_id: u64, channel_id: u64) {
         let is_in = |(_, key): &Place, place: &u64| key[0] == guild_id && *place == channel_id;
-        let gone: Vec<Place> = self
-            .channels
-            .extract_if(.., |key, place| is_in(key, place))
-            .map(|(key, _)| key)
-            .collect();
+        let in_it = self.channels.iter().filter(|(key, place)| is_in(key, place));
+        let gone: Vec<Place> = in_it.map(|(key, _)| key.clone()).collect();
+        self.channels.retain(|key, place| !is_in(key, place));
         for (table, key) in &gone {
             if *table == "channels" {
                 self.thread_gone(key);
