@@ -291,6 +291,22 @@ mod tests {
     }
 
     #[test]
+    fn the_members_of_an_object_are_compared_as_columns_are() {
+        let expected = row(json!({
+            "old": { "__columns": { "until": "2026-01-01T00:00:00.500000+00:00", "roles": [1, 2] } }
+        }));
+        let differ =
+            |old: Value| !differences(&expected, &row(json!({ "old": old })), None).is_empty();
+        assert!(!differ(json!({ "roles": [1, 2], "until": "2026-01-01T01:00:00.5+01:00" })));
+        assert!(differ(json!({ "roles": [2, 1], "until": "2026-01-01T00:00:00.5+00:00" })));
+        assert!(differ(json!({ "roles": [1, 2] })), "one is missing");
+        assert!(differ(json!({
+            "nick": null, "roles": [1, 2], "until": "2026-01-01T00:00:00.5+00:00"
+        })));
+        assert!(differ(Value::Null));
+    }
+
+    #[test]
     fn numbers_and_times_are_the_same_in_every_spelling() {
         assert!(same(&json!(1.0), &json!(1)));
         assert!(!same(&json!(1.5), &json!(1)));

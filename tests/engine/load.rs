@@ -24,7 +24,7 @@ async fn thousands_of_live_events_end_with_the_tables_as_they_truly_are() {
     lab.traffic(5_000).await;
     lab.settled(&engine).await;
     lab.assert_equal().await;
-    for table in ["messages", "message_revisions", "voice_states"] {
+    for table in ["messages", "message_revisions", "voice_states", "changes"] {
         let rows = lab.count(&format!("select count(*) from discord.{table}")).await;
         assert!(rows > 0, "nothing happened in {table}");
     }

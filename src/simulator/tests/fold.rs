@@ -18,6 +18,27 @@ use crate::simulator::{SimulatorConfig, Truth};
 
 type Key = (u64, u64);
 
+/// Entities, and what becomes of them within some thousands of live events.
+const HAPPENS: [(&str, &str); 17] = [
+    ("bans", "create"),
+    ("bans", "delete"),
+    ("channels", "create"),
+    ("channels", "delete"),
+    ("channels", "update"),
+    ("guild_bots", "create"),
+    ("guild_bots", "delete"),
+    ("guild_bots", "update"),
+    ("guilds", "update"),
+    ("members", "create"),
+    ("members", "delete"),
+    ("members", "update"),
+    ("permission_overwrites", "delete"),
+    ("roles", "create"),
+    ("roles", "delete"),
+    ("roles", "update"),
+    ("users", "update"),
+];
+
 /// Some tables, kept the way a careful person would by hand.
 #[derive(Default, Debug)]
 pub(super) struct Reader {
@@ -458,6 +479,10 @@ async fn the_truth_equals_a_fold_of_what_was_received() {
             reader.read(&event, &d);
         }
         assert_eq!(reader.entities.filled(), Entities::count());
+        let kinds = reader.history.kinds();
+        for kind in HAPPENS {
+            assert!(kinds.contains(&kind), "{kind:?} did not happen: {kinds:?}");
+        }
         check(&simulator.truth(), reader);
     }
 }

@@ -164,6 +164,42 @@ async fn without_the_guild_in_ready_the_bot_has_left_it() {
 }
 
 #[tokio::test]
+async fn what_changed_while_nobody_was_told_is_found_by_comparing() {
+    let truth = truth_after("rename-while-offline").await;
+    let changes = rows(&truth, "changes");
+    let entities: Vec<_> = changes.iter().map(|row| row["entity"].clone()).collect();
+    assert_eq!(entities, ["channels", "guilds", "members", "roles"]);
+    for row in &changes {
+        assert_eq!((&row["action"], &row["source"]), (&"update".into(), &"sync".into()), "{row:?}");
+        let names = |values: &Value| {
+            let values = values["__columns"].as_object().unwrap();
+            values.keys().cloned().collect::<Vec<_>>()
+        };
+        let name = if row["entity"] == "members" { "nick" } else { "name" };
+        assert_eq!(
+            (names(&row["old"]), names(&row["new"])),
+            (vec![name.into()], vec![name.into()])
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_first_load_is_no_history_and_a_removal_and_a_return_are() {
+    let simulator = start(small(3));
+    let guild_id = simulator.guild_ids()[0];
+    let mut client = Client::loaded(&simulator, [0, 1], ALL_INTENTS).await;
+    assert_eq!(rows(&simulator.truth(), "changes"), Vec::<TruthRow>::new());
+    assert!(simulator.remove_from_guild(guild_id));
+    assert!(simulator.rejoin_guild(guild_id));
+    client.until_sequence(simulator.sequence(0)).await;
+    let changes = rows(&simulator.truth(), "changes");
+    let told: Vec<_> =
+        changes.iter().map(|row| (&row["entity"], &row["place"], &row["action"])).collect();
+    let bots = &"guild_bots".into();
+    assert_eq!(told, [(bots, &1.into(), &"delete".into()), (bots, &2.into(), &"create".into())]);
+}
+
+#[tokio::test]
 async fn a_scenario_waits_for_its_audience_and_says_so_if_there_is_none() {
     let simulator = Arc::new(start(small(2)));
     let scenario = scenario::find("outage-and-return").unwrap();

@@ -33,8 +33,8 @@ pub struct TruthTable<'a> {
     pub name: &'static str,
     /// What to read instead of the table, where its rows have no key that the truth could know.
     pub query: Option<&'static str>,
-    /// Columns that tell rows apart, of numbers or text; every row has them. Of most tables it is the primary
-    /// key; where that is the receiver's number, others.
+    /// Columns that tell rows apart, of numbers or text. Of most tables it is the primary key; where that is the
+    /// receiver's number, others. Null comes last.
     pub key: &'static [&'static str],
     /// The rows in the order of the key.
     pub rows: Box<dyn Iterator<Item = TruthRow> + 'a>,

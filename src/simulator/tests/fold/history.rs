@@ -317,6 +317,15 @@ impl History {
         }
     }
 
+    /// What happened to what, over all changes.
+    pub(super) fn kinds(&self) -> BTreeSet<(&'static str, &'static str)> {
+        let kinds = |(place, lines): (&Place, &Vec<Line>)| {
+            let entity = place.1;
+            lines.iter().map(|line| (entity, line.0)).collect::<Vec<_>>()
+        };
+        self.lines.iter().flat_map(kinds).collect()
+    }
+
     pub(super) fn check(&self, truth: &Truth) {
         let mut tables = truth.tables();
         tables.retain(|table| table.name == "changes");
