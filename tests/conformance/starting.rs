@@ -118,16 +118,17 @@ async fn who_is_first_told_by_an_update_has_not_joined_then() {
     stream.ready(&[GUILD]).await;
     stream.send("GUILD_CREATE", &guild(&[])).await;
     stream.send("GUILD_MEMBER_UPDATE", &in_guild(member(ANN, "ann", &[]))).await;
-    let sql = "select action, user_id from discord.changes where entity = 'members' order by id";
+    let sql =
+        "select action, source, user_id from discord.changes where entity = 'members' order by id";
     assert_eq!(stream.rows(sql).await, [Value::Null; 0], "one of the many that were not told");
     stream.send("GUILD_MEMBER_ADD", &in_guild(member(8, "bob", &[]))).await;
-    let created = |user_id: u64| json!({"action": "create", "user_id": user_id});
-    assert_eq!(stream.rows(sql).await, [created(8)], "a join");
+    let created = |user_id: u64, source: &str| json!({"action": "create", "source": source, "user_id": user_id});
+    assert_eq!(stream.rows(sql).await, [created(8, "event")], "a join");
     stream.list_members(&[member(ANN, "ann", &[]), member(8, "bob", &[])]).await;
     stream.send("GUILD_MEMBER_UPDATE", &in_guild(member(9, "cy", &[]))).await;
     assert_eq!(
         stream.rows(sql).await,
-        [created(8), created(9)],
+        [created(8, "event"), created(9, "sync")],
         "all were known: a join was missed"
     );
 }
