@@ -46,6 +46,12 @@ pub(crate) struct Facts {
     pub(crate) last_messages: BTreeMap<Key, Value>,
     /// GUILD_MEMBER_UPDATE, the last of each member.
     pub(crate) member_updates: BTreeMap<Key, Value>,
+    /// The user of the last GUILD_MEMBER_UPDATE about each.
+    pub(crate) updated_users: BTreeMap<u64, Value>,
+    /// Whether each member is pending, as told last.
+    pub(crate) pending: BTreeMap<Key, Value>,
+    /// Members that a message told of.
+    pub(crate) authors: BTreeSet<Key>,
     /// MESSAGE_CREATE of each message.
     pub(crate) created_messages: BTreeMap<Key, Value>,
     /// The last of each message's newest edits, by time cut off to milliseconds.
@@ -119,8 +125,11 @@ impl Facts {
                 self.person("members", guild_id, d);
             }
             "GUILD_MEMBER_UPDATE" => {
-                let key = vec![guild_id, number(&d["user"]["id"])];
+                let user_id = number(&d["user"]["id"]);
+                let key = vec![guild_id, user_id];
+                self.note_pending(&key, d);
                 self.member_updates.insert(key, d.clone());
+                self.updated_users.insert(user_id, d["user"].clone());
             }
             "GUILD_MEMBER_REMOVE" => {
                 *self.growth.entry(guild_id).or_default() -= 1;
@@ -185,7 +194,9 @@ impl Facts {
         self.webhooks.extend(d["webhook_id"].as_str().map(|id| id.parse::<u64>().unwrap()));
         if d["member"].is_object() {
             let key = vec![guild_id, number(&d["author"]["id"])];
-            self.told.insert(("members", key));
+            self.told.insert(("members", key.clone()));
+            self.note_pending(&key, &d["member"]);
+            self.authors.insert(key);
         }
         if event == "MESSAGE_CREATE" {
             let key = vec![guild_id, number(&d["channel_id"])];
@@ -213,7 +224,15 @@ impl Facts {
     }
 
     fn person(&mut self, table: &'static str, guild_id: u64, person: &Value) {
-        self.told.insert((table, vec![guild_id, number(&person["user"]["id"])]));
+        let key = vec![guild_id, number(&person["user"]["id"])];
+        self.note_pending(&key, person);
+        self.told.insert((table, key));
+    }
+
+    fn note_pending(&mut self, key: &Key, member: &Value) {
+        if let Some(pending) = member.get("pending") {
+            self.pending.insert(key.clone(), pending.clone());
+        }
     }
 }
 

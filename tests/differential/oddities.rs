@@ -6,9 +6,12 @@ use serde_json::{Value, json};
 
 /// A user that no member list has.
 const STRANGER: &str = "81000000000000001";
+/// Someone who joins and writes before they are a full member.
+const NEWCOMER: &str = "81000000000000002";
 /// Messages that only these dispatches know, with a time in their snowflake that the others have.
 const EDITED: &str = "1510790000000000001";
 const DELETED: &str = "1510790000000000002";
+const FIRST: &str = "1510790000000000003";
 
 /// Sends them about a guild that is as GUILD_CREATE told it in `d`.
 pub(crate) fn send(simulator: &Simulator, d: &Value) {
@@ -45,6 +48,24 @@ pub(crate) fn send(simulator: &Simulator, d: &Value) {
     send("MESSAGE_CREATE", message(DELETED, channel, &told));
     send("MESSAGE_DELETE", json!({ "id": DELETED, "channel_id": channel }));
     send("MESSAGE_UPDATE", message(DELETED, channel, &told));
+
+    // Somebody who was told as the author of messages alone changes their name.
+    let mut renamed = member(STRANGER, &json!(null));
+    renamed["user"]["username"] = json!("odder");
+    send("GUILD_MEMBER_UPDATE", renamed);
+
+    // Somebody is pending and gets a nick, and a message says both.
+    let mut newcomer = member(NEWCOMER, &json!(null));
+    newcomer["pending"] = json!(true);
+    send("GUILD_MEMBER_ADD", newcomer.clone());
+    newcomer["nick"] = json!("new");
+    let author = newcomer["user"].take();
+    if let Some(newcomer) = newcomer.as_object_mut() {
+        newcomer.remove("user");
+    }
+    let first = json!({ "author": author, "member": newcomer, "tts": false, "edited_timestamp": null,
+        "content": "first" });
+    send("MESSAGE_CREATE", message(FIRST, channel, &first));
 }
 
 fn overwritten_role(guild: &Value) -> &Value {

@@ -7,7 +7,7 @@
 //! `cargo test` does this with [`EVENTS`] events. The full run takes its number from the environment:
 //!
 //! ```text
-//! DSQLSTATE_DIFFERENTIAL_EVENTS=200000 cargo test --release --test main differential::truth -- --nocapture
+//! DSQLSTATE_DIFFERENTIAL_EVENTS=200000 cargo test --test main differential::truth -- --nocapture
 //! ```
 //!
 //! **Invariant:** whatever the number, seeds, portions and traffic are the same from run to run.
@@ -28,7 +28,7 @@ use crate::support::stream::Stream;
 /// Worlds that are recorded.
 const SEEDS: RangeInclusive<u64> = 101..=110;
 /// Live events of all of them, unless the environment says more.
-const EVENTS: u64 = 20_000;
+const EVENTS: u64 = 40_000;
 /// Where the environment says it.
 const VARIABLE: &str = "DSQLSTATE_DIFFERENTIAL_EVENTS";
 /// Largest portions, world by world: few dispatches, a session's start, nearly a whole session.
