@@ -31,7 +31,7 @@ const SEEDS: RangeInclusive<u64> = 101..=110;
 const EVENTS: u64 = 40_000;
 /// Where the environment says it.
 const VARIABLE: &str = "DSQLSTATE_DIFFERENTIAL_EVENTS";
-/// Largest portions, world by world: few dispatches, a session's start, nearly a whole session.
+/// Largest portions, world by world: few dispatches, more than the READY of a session, nearly a whole session.
 const LARGEST: [usize; 3] = [120, 1_200, 12_000];
 /// Differences that are shown.
 const SHOWN: usize = 40;

@@ -49,7 +49,10 @@ impl EntityFacts {
             "GUILD_CREATE" => self.guild(number(&d["id"]), d),
             "CHANNEL_DELETE" => self.channel_gone(guild_id, number(&d["id"])),
             "THREAD_CREATE" | "THREAD_UPDATE" => self.thread(guild_id, d),
-            "THREAD_DELETE" => self.thread_gone(&vec![guild_id, number(&d["id"])]),
+            "THREAD_DELETE" => {
+                self.own_threads.remove(&vec![guild_id, number(&d["id"])]);
+                self.end("channels", guild_id, &d["id"]);
+            }
             "THREAD_LIST_SYNC" => {
                 for thread in each(&d["threads"]) {
                     self.thread(guild_id, thread);
@@ -132,13 +135,13 @@ impl EntityFacts {
     }
 
     fn channel_gone(&mut self, guild_id: u64, channel_id: u64) {
-        let is_in = |(_, key): &Place, place: &u64| key[0] == guild_id && *place == channel_id;
-        let in_it = self.channels.iter().filter(|(key, place)| is_in(key, place));
-        let gone: Vec<Place> = in_it.map(|(key, _)| key.clone()).collect();
-        self.channels.retain(|key, place| !is_in(key, place));
-        for (table, key) in &gone {
-            if *table == "channels" {
-                self.thread_gone(key);
+        let is_in = |(_, key): &Place, place: u64| key[0] == guild_id && place == channel_id;
+        let told = self.channels.iter().filter(|(key, place)| is_in(key, **place));
+        let gone: Vec<Place> = told.map(|(key, _)| key.clone()).collect();
+        for place in &gone {
+            self.channels.remove(place);
+            if place.0 == "channels" {
+                self.own_threads.remove(&place.1);
             }
         }
         self.gone_with_channel.extend(gone);
@@ -153,11 +156,6 @@ impl EntityFacts {
         if d["member"].is_object() {
             self.own_threads.insert(key, d["member"].clone());
         }
-    }
-
-    fn thread_gone(&mut self, key: &Key) {
-        self.own_threads.remove(key);
-        self.channels.remove(&("channels", key.clone()));
     }
 
     fn thread_member(&mut self, guild_id: u64, d: &Value, bot_id: u64) {
