@@ -128,7 +128,8 @@ impl Lab {
     /// Waits until the engines together have everything, member lists too.
     pub(crate) async fn until_loaded(&self, engines: &[&Engine]) {
         self.until(engines, "everything is loaded", |shard| {
-            shard.guilds_seen == shard.guilds_expected && shard.members.wanted == 0
+            // More than READY listed, where the bot has joined one since.
+            shard.guilds_seen >= shard.guilds_expected && shard.members.wanted == 0
         })
         .await;
     }
