@@ -86,7 +86,7 @@ async fn demo(mut config: Config, args: &DemoArgs, database: &Database) -> Resul
     let client = connect(database.target(), "demo").await.map_err(CliError::failed)?.client;
     // Each demo shows a first load.
     client
-        .batch_execute("drop schema if exists discord cascade")
+        .batch_execute("drop schema if exists discord, discorddb cascade")
         .await
         .map_err(CliError::failed)?;
     println!("starting a simulated Discord with {} guilds (seed {})", args.guilds, args.seed);

@@ -307,31 +307,37 @@ pub(super) fn recent(scene: &mut Scene<'_>) -> Option<Arc<Message>> {
         .then_some(message)
 }
 
-/// Brings author and member up to date.
+/// Brings everyone whom it names up to date.
 pub(super) fn refresh(scene: &mut Scene<'_>, message: &mut Message) {
     message.tts = false;
     message.nonce = None;
+    refresh_mentions(scene, message);
     let Some(user_id) = message.author.user_id() else { return };
     if let Some(user) = scene.world.user(user_id) {
         message.author = Author::User(Arc::clone(user));
     }
     message.member = scene.person_of(user_id).map(|person| person.member);
-    // Someone mentioned may have changed since; naming them would tell it in passing.
-    let people: Vec<_> =
-        message.mentions.iter().filter_map(|mention| scene.person_of(mention.user.id.0)).collect();
-    let all_known = people.len() == message.mentions.len()
-        && people
-            .iter()
-            .all(|person| scene.truth.is_current(scene.guild_id, &person.member, &person.user));
-    if all_known {
-        message.mentions = people
-            .into_iter()
-            .map(|person| MentionedUser { user: person.user, member: Some(person.member) })
-            .collect();
-    }
     message.referenced_message = None;
     message.message_reference = None;
     refresh_interaction(scene, message);
+}
+
+/// Someone mentioned may have changed since; naming them as they are now would tell it in passing. Such
+/// people are left as they were, or out of the message of a webhook, whose mentions are all that it tells
+/// of people.
+fn refresh_mentions(scene: &mut Scene<'_>, message: &mut Message) {
+    let people: Vec<_> =
+        message.mentions.iter().filter_map(|mention| scene.person_of(mention.user.id.0)).collect();
+    let count = people.len();
+    let known: Vec<_> = people
+        .into_iter()
+        .filter(|person| scene.truth.is_current(scene.guild_id, &person.member, &person.user))
+        .map(|person| MentionedUser { user: person.user, member: Some(person.member) })
+        .collect();
+    let all_known = count == message.mentions.len() && known.len() == count;
+    if all_known || message.author.user_id().is_none() {
+        message.mentions = known;
+    }
 }
 
 /// As with mentions: someone who changed since is named as they were.
