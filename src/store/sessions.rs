@@ -57,7 +57,7 @@ pub(super) async fn leave_guilds(
 
 /// Notes listed guilds that are new, or were left, as unavailable. Returns those.
 ///
-/// The guilds of a bot's first READY are where it begins; later ones were joined meanwhile.
+/// The guilds of a shard's first READY are where it begins; later ones were joined meanwhile.
 pub(super) async fn expect_guilds(
     transaction: &Transaction<'_>,
     tracked: Tracked,
@@ -65,9 +65,11 @@ pub(super) async fn expect_guilds(
     guilds: &[i64],
 ) -> Result<Vec<i64>, Error> {
     let bot_id = start.session.shard.bot_id.cast_signed();
-    let sql = "select exists (select from discord.shards where bot_id = $1 and shard_id = $2)";
+    let sql = "select exists (select from discord.partition_progress \
+                where bot_id = $1 and shard_id = $2 and session_id <> $3)";
     let shard_id = start.session.shard.shard_id.cast_signed();
-    let is_known: bool = transaction.query_one(sql, &[&bot_id, &shard_id]).await?.get(0);
+    let params: [&(dyn ToSql + Sync); 3] = [&bot_id, &shard_id, &start.session.session_id.as_ref()];
+    let is_known: bool = transaction.query_one(sql, &params).await?.get(0);
     let tracked = if is_known { tracked } else { Tracked::default() };
     let states = "insert into discord.guild_bots as t (guild_id, bot_id, shard_id, state, since, updated_at) \
                   select id, $1, $2, 'unavailable', $4, $4 from unnest($3::bigint[]) id \
