@@ -118,18 +118,16 @@ fn there_now(table: &Table, round: Round) -> String {
     )
 }
 
-/// Whether a row that was not there before has appeared, rather than been found at a first look. A
-/// member that an event tells only in part (GUILD_MEMBER_UPDATE) was there before, and has been missed
-/// if all members were known.
-fn is_news(table: &Table) -> String {
+/// Whether a row that was not there before has appeared, rather than been found at a first look. What an
+/// update tells of ([`crate::table::Source::Update`]) was there before, and has been missed if all were known.
+fn is_news(table: &Table) -> &'static str {
     if !needs_known(table) {
-        return "s.origin_source = 0".to_owned();
+        return "s.origin_source = 0";
     }
     if table.name != "members" {
-        return "(s.origin_source = 0 or coalesce(k.confirmed, false))".to_owned();
+        return "(s.origin_source = 0 or coalesce(k.confirmed, false))";
     }
-    let whole = table.only(Merge::Extra).map_or(0, bit);
-    format!("((s.origin_source = 0 and s.mask & {whole} <> 0) or coalesce(k.listed, false))")
+    "(s.origin_source = 0 or coalesce(k.listed, false))"
 }
 
 fn needs_known(table: &Table) -> bool {
