@@ -71,7 +71,6 @@ impl Transform<'_> {
         let nested = self.decode(&CHANNELS, raw)?;
         self.row.bigint(0, guild_id);
         let kept = [
-            (LAST_MESSAGE_ID, self.row.tells(LAST_MESSAGE_ID)),
             (LAST_PIN_TIMESTAMP, self.row.tells(LAST_PIN_TIMESTAMP)),
             (STATUS, self.row.is_present(STATUS)),
         ];

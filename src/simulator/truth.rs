@@ -259,7 +259,7 @@ impl Truth {
     fn direct_message(&mut self, message: &Message) {
         let bot_id = self.bot_id;
         let told = self.direct.entry(message.channel_id.0).or_default();
-        told.last_message_id = Some(message.id);
+        told.last_message_id = told.last_message_id.max(Some(message.id));
         if let Some(author_id) = message.author.user_id().filter(|id| *id != bot_id) {
             told.recipient = Some(author_id);
         }

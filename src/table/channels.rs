@@ -14,7 +14,7 @@ const CHANNEL_COLUMNS: &[Column] = &[
     Column::of("parent_id", Type::BigInt),
     Column::of("topic", Type::Text),
     Column::of("nsfw", Type::Bool),
-    Column::of("last_message_id", Type::BigInt),
+    Column::greatest("last_message_id"),
     Column::of("last_pin_timestamp", Type::Timestamp),
     Column::of("rate_limit_per_user", Type::Int),
     Column::of("bitrate", Type::Int),

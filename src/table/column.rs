@@ -34,6 +34,9 @@ pub enum Merge {
     Overlay,
     /// As [`Merge::Overlay`], and a difference is history.
     Tracked,
+    /// The greater of what is there and what the event told, whichever came first; null tells nothing. Of
+    /// ids that grow with time, in a `bigint`.
+    Greatest,
     /// A tombstone (`left_at`, `deleted_at`): removing twice keeps the first time, null revives.
     Tombstone,
     /// When something began: kept from its first telling on while the row lives; a row that lives again
@@ -82,6 +85,12 @@ impl Column {
     #[must_use]
     pub const fn tracked(name: &'static str, ty: Type) -> Self {
         Self { merge: Merge::Tracked, ..Self::of(name, ty) }
+    }
+
+    /// A column that keeps the greatest id that it was told.
+    #[must_use]
+    pub const fn greatest(name: &'static str) -> Self {
+        Self { merge: Merge::Greatest, ..Self::of(name, Type::BigInt) }
     }
 
     /// A column that event code sets.
@@ -376,6 +385,12 @@ mod tests {
             assert!(table.columns.len() <= 62, "{}", table.name);
             assert!(table.nested.len() <= MAX_NESTED, "{}", table.name);
         }
+    }
+
+    #[test]
+    fn what_only_grows_is_a_number() {
+        let mut columns = TABLES.iter().flat_map(|table| table.columns);
+        assert!(columns.all(|c| c.merge != Merge::Greatest || c.ty == Type::BigInt));
     }
 
     #[test]

@@ -111,6 +111,7 @@ impl Row {
                 match table.columns[column].merge {
                     Merge::UpdatedAt | Merge::Stamp => true,
                     Merge::Since if old.is_some() => true,
+                    Merge::Greatest => id(old) >= id(new),
                     Merge::Extra if !newer.tells(column) => new.is_none(),
                     Merge::Tombstone if newer.tells(column) => old.is_some() == new.is_some(),
                     _ => !newer.tells(column) || old == new,
@@ -134,12 +135,14 @@ impl Row {
             && self.pairs(newer, table).filter(|(column, ..)| told & bit(*column) != 0).all(
                 |(column, old, new)| match table.columns[column].merge {
                     Merge::Tombstone => old.is_some() == new.is_some(),
+                    Merge::Greatest => id(old) >= id(new),
                     _ => old == new,
                 },
             )
     }
 
-    /// Lays `newer` over this row: told columns win, a tombstone keeps its first time.
+    /// Lays `newer` over this row: told columns win, a tombstone keeps its first time, what only grows its
+    /// greatest value.
     pub fn overlay(&mut self, newer: &Self, table: &Table) {
         debug_assert_eq!(self.key, newer.key, "rows of one key are folded");
         let told = self.mask | newer.mask;
@@ -147,6 +150,7 @@ impl Row {
             && newer.is_whole(table)
             && !self.keeps_tombstone(newer, table)
             && table.only(Merge::Since).is_none()
+            && table.only(Merge::Greatest).is_none()
         {
             self.fields.clone_from(&newer.fields);
         } else {
@@ -158,6 +162,9 @@ impl Row {
                         push_field(&mut fields, old);
                     }
                     Merge::Since if lives && old.is_some() => push_field(&mut fields, old),
+                    // What is not told is null, which is less than any id.
+                    Merge::Greatest if id(old) > id(new) => push_field(&mut fields, old),
+                    Merge::Greatest => push_field(&mut fields, new),
                     Merge::Extra if !newer.tells(column) => {
                         push_field(&mut fields, merge_extra(old, new).as_deref());
                     }
@@ -238,6 +245,11 @@ impl Row {
     pub fn bytes(&self) -> usize {
         size_of::<Self>() + self.fields.len()
     }
+}
+
+/// The payload of a `bigint` as a number.
+fn id(payload: Option<&[u8]>) -> Option<i64> {
+    payload.and_then(|bytes| bytes.try_into().ok()).map(i64::from_be_bytes)
 }
 
 /// The mask bit of a column.
@@ -512,7 +524,10 @@ impl RowBuilder {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::table::members::{LEFT_AT, MEMBERS, NICK};
+    use crate::table::{
+        channels::{CHANNEL_TYPE, CHANNELS, LAST_MESSAGE_ID},
+        members::{LEFT_AT, MEMBERS, NICK},
+    };
 
     fn member(build: impl FnOnce(&mut RowBuilder)) -> Row {
         let mut row = RowBuilder::default();
@@ -581,6 +596,40 @@ mod tests {
         let mut row = ban(5);
         row.overlay(&ban(9), &BANS);
         assert_eq!(row.get(&BANS, BANNED_AT), ban(5).get(&BANS, BANNED_AT));
+    }
+
+    fn channel(last_message_id: Option<i64>) -> Row {
+        let mut row = RowBuilder::default();
+        row.begin(&CHANNELS, 1);
+        row.bigint(0, 10);
+        row.bigint(1, 20);
+        row.integer(CHANNEL_TYPE, 0);
+        match last_message_id {
+            Some(id) => row.bigint(LAST_MESSAGE_ID, id),
+            None => row.null(LAST_MESSAGE_ID),
+        }
+        row.complete(&CHANNELS);
+        row.finish(&CHANNELS).expect("the key is set")
+    }
+
+    #[test]
+    fn the_last_message_is_the_greatest_that_was_told_and_null_tells_none() {
+        let mut row = channel(None);
+        for (told, last) in [(Some(200), 200), (Some(3), 200), (None, 200), (Some(256), 256)] {
+            row.overlay(&channel(told), &CHANNELS);
+            assert_eq!(id(row.get(&CHANNELS, LAST_MESSAGE_ID)), Some(last), "{told:?}");
+        }
+    }
+
+    #[test]
+    fn an_older_last_message_is_told_already_and_loses_no_history() {
+        let last = bit(LAST_MESSAGE_ID);
+        for (told, known) in [(Some(200), true), (Some(3), true), (None, true), (Some(256), false)]
+        {
+            let newer = channel(told);
+            assert_eq!(channel(Some(200)).already_tells(&newer, &CHANNELS), known, "{told:?}");
+            assert_eq!(channel(Some(200)).takes(&newer, &CHANNELS, last), known, "{told:?}");
+        }
     }
 
     #[test]

@@ -264,6 +264,8 @@ fn value(table: &Table, column: usize) -> String {
         Merge::Overlay | Merge::Tracked => {
             format!("case when {told} then s.{name} else t.{name} end")
         }
+        // What is not told is null, and so is what is not there.
+        Merge::Greatest => format!("greatest(t.{name}, s.{name})"),
         Merge::Tombstone => format!(
             "case when {told} then case when s.{name} is null then null else coalesce(t.{name}, s.{name}) end \
              else t.{name} end"
@@ -302,9 +304,7 @@ fn differs(table: &Table) -> String {
         let name = quoted(column);
         let told = format!("s.mask & {} <> 0", bit(i));
         let differs = match column.merge {
-            Merge::Overlay | Merge::Tracked => {
-                format!("({told} and s.{name} is distinct from t.{name})")
-            }
+            Merge::Overlay | Merge::Tracked | Merge::Greatest => column_differs(table, i),
             Merge::Tombstone => format!("({told} and (s.{name} is null) <> (t.{name} is null))"),
             Merge::Since | Merge::Extra | Merge::Computed { staged: true, .. } => {
                 format!("({}) is distinct from t.{name}", value(table, i))
@@ -330,11 +330,15 @@ fn history_differs(table: &Table) -> String {
 /// Whether one of some columns is told and differs.
 fn tracked_columns_differ(table: &Table, columns: u64) -> String {
     let of_them = table.columns.iter().enumerate().filter(|(i, _)| columns & bit(*i) != 0);
-    of_them
-        .map(|(i, column)| {
-            let name = quoted(column);
-            format!("(s.mask & {} <> 0 and s.{name} is distinct from t.{name})", bit(i))
-        })
-        .collect::<Vec<_>>()
-        .join(" or ")
+    of_them.map(|(i, _)| column_differs(table, i)).collect::<Vec<_>>().join(" or ")
+}
+
+/// Whether a column is told and the merge changes it.
+fn column_differs(table: &Table, column: usize) -> String {
+    let Column { merge, .. } = table.columns[column];
+    let name = quoted(&table.columns[column]);
+    match merge {
+        Merge::Greatest => format!("({} is distinct from t.{name})", value(table, column)),
+        _ => format!("(s.mask & {} <> 0 and s.{name} is distinct from t.{name})", bit(column)),
+    }
 }

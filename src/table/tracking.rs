@@ -158,7 +158,7 @@ fn own_history(table: &Table) -> u64 {
 }
 
 fn is_trackable(merge: Merge) -> bool {
-    matches!(merge, Merge::Overlay | Merge::Tracked)
+    matches!(merge, Merge::Overlay | Merge::Tracked | Merge::Greatest)
 }
 
 #[cfg(test)]

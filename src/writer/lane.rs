@@ -307,6 +307,24 @@ mod tests {
     }
 
     #[test]
+    fn an_older_message_folded_over_a_newer_one_leaves_the_channel_its_last() {
+        let posted = |id| {
+            row(&CHANNELS, 3, |row| {
+                row.changes_only();
+                row.bigint(LAST_MESSAGE_ID, id);
+            })
+        };
+        let tracking = Tracking::of_names(&["channels.last_message_id"]).expect("it is a field");
+        for mut lane in [lane(&CHANNELS), Lane::new(&CHANNELS, &tracking)] {
+            lane.fold(posted(200));
+            assert_eq!(lane.fold(posted(4)).rounds, 1, "nothing changed");
+            let (rows, _) = lane.into_parts();
+            let last = rows[0].1.get(&CHANNELS, LAST_MESSAGE_ID);
+            assert_eq!(last, Some(&200_i64.to_be_bytes()[..]));
+        }
+    }
+
+    #[test]
     fn two_changes_of_a_tracked_field_are_two_rounds_and_told_again_none() {
         let tracking = Tracking::of_names(&["members.nick"]).expect("there are nicks");
         let mut lane = Lane::new(&MEMBERS, &tracking);

@@ -5,7 +5,7 @@ use twilight_model::gateway::Intents;
 
 use crate::support::{
     samples::{ANN, CHANNEL, MESSAGE, direct_message, in_guild},
-    stream::{GUILD, Stream, channel, message, user},
+    stream::{GUILD, Stream, channel, guild, message, user},
 };
 
 async fn causes(stream: &Stream) -> Value {
@@ -162,6 +162,55 @@ async fn the_last_message_of_a_channel_moves_by_messages() {
     assert_eq!(stream.value(last).await, MESSAGE + 1, "an update is no new message");
     stream.send("MESSAGE_DELETE", &deleted(MESSAGE + 1)).await;
     assert_eq!(stream.value(last).await, MESSAGE + 1, "it need not exist any more");
+}
+
+#[actix::test]
+async fn the_last_message_of_a_channel_never_goes_back() {
+    let last = "select last_message_id from discord.channels";
+    let created = channel(CHANNEL, &[]);
+    let mut behind = created.clone();
+    behind["last_message_id"] = json!(MESSAGE.to_string());
+    let mut ahead = created.clone();
+    ahead["last_message_id"] = json!((MESSAGE + 9).to_string());
+    let mut relisted = guild(&[]);
+    relisted["channels"] = json!([behind]);
+    let events = [
+        ("CHANNEL_CREATE", created.clone(), None),
+        ("MESSAGE_CREATE", message(MESSAGE + 5, "newest"), Some(MESSAGE + 5)),
+        ("MESSAGE_CREATE", message(MESSAGE + 1, "late"), Some(MESSAGE + 5)),
+        ("CHANNEL_UPDATE", behind, Some(MESSAGE + 5)),
+        ("GUILD_CREATE", relisted, Some(MESSAGE + 5)),
+        ("CHANNEL_UPDATE", created, Some(MESSAGE + 5)),
+        ("CHANNEL_UPDATE", ahead, Some(MESSAGE + 9)),
+    ];
+    let mut stream = Stream::new().await;
+    for (event, d, expected) in &events {
+        stream.send(event, d).await;
+        assert_eq!(stream.value(last).await, json!(expected), "{event} {d}");
+    }
+    let mut folded = Stream::new().await;
+    let at_once: Vec<_> = events.into_iter().map(|(event, d, _)| (event, d)).collect();
+    folded.send_all(&at_once).await;
+    assert_eq!(folded.value(last).await, MESSAGE + 9);
+    folded.send_all(&at_once[1..3]).await;
+    assert_eq!(folded.value(last).await, MESSAGE + 9);
+}
+
+#[actix::test]
+async fn a_late_message_is_no_change_of_the_last_one() {
+    let mut stream = Stream::tracking(&["channels.last_message_id"]).await;
+    stream.send("CHANNEL_CREATE", &channel(CHANNEL, &[])).await;
+    for id in [MESSAGE + 1, MESSAGE, MESSAGE + 2] {
+        stream.send("MESSAGE_CREATE", &message(id, "x")).await;
+    }
+    let sql = "select old ->> 'last_message_id' as old, new ->> 'last_message_id' as new \
+                 from discord.changes order by id";
+    let text = |id: u64| id.to_string();
+    let expected = [
+        json!({"old": null, "new": text(MESSAGE + 1)}),
+        json!({"old": text(MESSAGE + 1), "new": text(MESSAGE + 2)}),
+    ];
+    assert_eq!(stream.rows(sql).await, expected);
 }
 
 #[actix::test]

@@ -181,7 +181,7 @@ const EXCEPTIONS: &[Exception] = &[
     },
     Exception {
         name: "last messages",
-        reason: "MESSAGE_CREATE is the only word of a channel's new last message; twilight leaves the old one",
+        reason: "MESSAGE_CREATE is the only word of a channel's new last message, and a later one of a lesser id is none; twilight leaves what the channel said",
         excuses: |facts, difference| {
             let Column { name: "last_message_id", ours, .. } = &difference.what else {
                 return false;

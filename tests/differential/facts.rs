@@ -42,7 +42,7 @@ pub(crate) struct Facts {
     pub(crate) growth: BTreeMap<u64, i64>,
     /// The number of members that THREAD_MEMBERS_UPDATE told last of each thread.
     pub(crate) thread_counts: BTreeMap<Key, Value>,
-    /// The last message of each channel.
+    /// The greatest last message that each channel was told to have.
     pub(crate) last_messages: BTreeMap<Key, Value>,
     /// GUILD_MEMBER_UPDATE, the last of each member.
     pub(crate) member_updates: BTreeMap<Key, Value>,
@@ -186,7 +186,14 @@ impl Facts {
         let key = vec![guild_id, number(&d["id"])];
         self.told.insert(("channels", key.clone()));
         if let Some(id) = d.get("last_message_id") {
-            self.last_messages.insert(key, id.clone());
+            self.last_message(key, id);
+        }
+    }
+
+    fn last_message(&mut self, channel: Key, id: &Value) {
+        let known = self.last_messages.entry(channel).or_default();
+        if number(id) > number(known) {
+            *known = id.clone();
         }
     }
 
@@ -200,7 +207,7 @@ impl Facts {
         }
         if event == "MESSAGE_CREATE" {
             let key = vec![guild_id, number(&d["channel_id"])];
-            self.last_messages.insert(key, d["id"].clone());
+            self.last_message(key, &d["id"]);
         }
         let key = vec![guild_id, number(&d["id"])];
         if event == "MESSAGE_CREATE" {

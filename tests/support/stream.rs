@@ -72,8 +72,18 @@ impl Stream {
 
     /// A stream of another bot into a fresh database.
     pub(crate) async fn of_bot(bot_id: u64, intents: Intents) -> Self {
+        Self::started(bot_id, intents, Tracking::default()).await
+    }
+
+    /// A stream into a fresh database that keeps the history of these fields.
+    pub(crate) async fn tracking(names: &[&str]) -> Self {
+        let tracking = Tracking::of_names(names).expect("these are fields");
+        Self::started(BOT, Intents::all(), tracking).await
+    }
+
+    async fn started(bot_id: u64, intents: Intents, tracking: Tracking) -> Self {
         let url = database::migrated().await;
-        let tracking = Arc::new(Tracking::default());
+        let tracking = Arc::new(tracking);
         let flusher =
             Flusher::new(database::connect(&url).await, Arc::clone(&tracking)).await.unwrap();
         let limits = BatchLimits { rows: usize::MAX, bytes: usize::MAX, interval: Duration::ZERO };

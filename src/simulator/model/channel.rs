@@ -170,6 +170,17 @@ impl Channel {
         }
     }
 
+    /// The newest message that it names.
+    pub(crate) fn last_message_id(&self) -> Option<Snowflake> {
+        match &self.body {
+            ChannelBody::Text { last_message_id, .. }
+            | ChannelBody::Voice { last_message_id, .. }
+            | ChannelBody::Forum { last_message_id, .. }
+            | ChannelBody::Thread { last_message_id, .. } => *last_message_id,
+            ChannelBody::Category { .. } => None,
+        }
+    }
+
     /// Where the newest message is kept, if the type has it.
     pub(crate) fn last_message_id_mut(&mut self) -> Option<&mut Option<Snowflake>> {
         match &mut self.body {

@@ -192,6 +192,11 @@ impl Reader {
             channel[field] = known.unwrap_or(default);
         }
         channel["unlisted_at"] = json!({ "__set": false });
+        if let Some((known, _)) = self.channels.get(&key)
+            && id(&known["last_message_id"]) > id(&channel["last_message_id"])
+        {
+            channel["last_message_id"] = known["last_message_id"].clone();
+        }
         self.channels.insert(key, (channel, false));
     }
 
@@ -289,7 +294,11 @@ impl Reader {
         } else if event == "MESSAGE_CREATE" {
             self.channels
                 .entry((guild_id, id(&d["channel_id"])))
-                .and_modify(|channel| channel.0["last_message_id"] = d["id"].clone());
+                .and_modify(|channel| {
+                    if id(&channel.0["last_message_id"]) < id(&d["id"]) {
+                        channel.0["last_message_id"] = d["id"].clone();
+                    }
+                });
         }
         let mut message = d.clone();
         for attachment in message["attachments"].as_array_mut().unwrap() {

@@ -65,6 +65,16 @@ impl ChannelTold {
         }
     }
 
+    /// Of all messages that were told of, by whatever event, the newest is the one whose snowflake was made
+    /// last: the channel is as new as that.
+    fn saw_message(&mut self, id: Option<Snowflake>) {
+        if self.channel.last_message_id() < id
+            && let Some(place) = Arc::make_mut(&mut self.channel).last_message_id_mut()
+        {
+            *place = id;
+        }
+    }
+
     /// The overwrites that are in force.
     pub(super) fn live_overwrites(&self) -> impl Iterator<Item = &Overwrite> {
         let overwrites = self.channel.overwrites().iter().filter(|_| !self.gone);
@@ -217,6 +227,7 @@ impl GuildTold {
             told.status = known.status;
             told.voice_start_time = known.voice_start_time;
             told.webhooks_updated = known.webhooks_updated;
+            told.saw_message(known.channel.last_message_id());
         }
         self.channels.insert(channel.id.0, told);
     }
@@ -268,10 +279,8 @@ impl GuildTold {
 
     /// Discord sends no CHANNEL_UPDATE for a new message.
     pub(super) fn message_posted(&mut self, channel_id: u64, message_id: Snowflake) {
-        if let Some(told) = self.channels.get_mut(&channel_id)
-            && let Some(place) = Arc::make_mut(&mut told.channel).last_message_id_mut()
-        {
-            *place = Some(message_id);
+        if let Some(told) = self.channels.get_mut(&channel_id) {
+            told.saw_message(Some(message_id));
         }
     }
 

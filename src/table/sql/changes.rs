@@ -6,7 +6,7 @@
 //! **Invariant:** a row of history is written only where the merge that follows writes the table.
 
 use super::{
-    Recording, Round, differs, echoes::noting_changed, guard, join, quoted, stage_name,
+    Recording, Round, column_differs, differs, echoes::noting_changed, guard, join, quoted, stage_name,
     tracked_columns_differ as any_differs, value,
 };
 use crate::table::{Guard, Merge, Table, Tracked, Type, row::bit};
@@ -164,9 +164,8 @@ fn changed(table: &Table, columns: u64, alias: &str) -> String {
     let objects = tracked_columns(table, columns).map(|i| {
         let name = quoted(&table.columns[i]);
         format!(
-            "case when s.mask & {} <> 0 and s.{name} is distinct from t.{name} \
-             then jsonb_build_object('{}', {alias}.{name}) else '{{}}' end",
-            bit(i),
+            "case when {} then jsonb_build_object('{}', {alias}.{name}) else '{{}}' end",
+            column_differs(table, i),
             table.columns[i].name
         )
     });

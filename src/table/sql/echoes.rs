@@ -8,7 +8,7 @@
 //!
 //! **Invariant:** nothing here touches a guild that only one bot sees.
 
-use super::{Round, guard, join, quoted, stage_name, value};
+use super::{Round, column_differs, guard, join, quoted, stage_name, value};
 use crate::table::{Merge, Table, row::bit};
 
 /// Serialises the flushes of several processes that write one guild, in the order of the guilds.
@@ -77,7 +77,7 @@ pub fn note_news(table: &Table, history: u64, round: Round) -> String {
                     "(s.mask & {} <> 0 and (s.{name} is null) <> (t.{name} is null))",
                     bit(i)
                 ),
-                _ => format!("(s.mask & {} <> 0 and s.{name} is distinct from t.{name})", bit(i)),
+                _ => column_differs(table, i),
             }
         })
         .collect();
