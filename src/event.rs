@@ -98,7 +98,7 @@ pub fn apply(
     out: &mut dyn FnMut(Change),
 ) -> Outcome {
     let news = News::Rows;
-    let mut transform = Transform { received, row, out, news, rejected: false };
+    let mut transform = Transform { received, row, out, news, rejected: false, place: Vec::new() };
     let envelope: Envelope<'_> = match serde_json::from_str(text) {
         Ok(envelope) => envelope,
         Err(error) => {
@@ -203,6 +203,8 @@ struct Transform<'a> {
     out: &'a mut dyn FnMut(Change),
     news: News,
     rejected: bool,
+    /// The elements of arrays that are being handled, the outermost first.
+    place: Vec<(&'static str, usize)>,
 }
 
 impl Transform<'_> {
@@ -342,25 +344,77 @@ impl Transform<'_> {
     /// the rows, or `None` when one was bad, since then absence proves nothing.
     fn each<'d, T>(
         &mut self,
-        path: &str,
+        path: &'static str,
         raw: Option<&'d RawValue>,
-        mut element: impl FnMut(&mut Self, &'d RawValue) -> Result<T>,
+        element: impl FnMut(&mut Self, &'d RawValue) -> Result<T>,
     ) -> Result<Option<Vec<T>>> {
         let Some(raw) = raw else { return Ok(None) };
+        let elements = self.elements(path, raw, element)?;
+        Ok(elements.into_iter().collect())
+    }
+
+    /// As [`each`](Self::each), of an array that comes along with something else: one that is no array is
+    /// rejected alone as well.
+    fn each_along<'d, T>(
+        &mut self,
+        path: &'static str,
+        raw: Option<&'d RawValue>,
+        element: impl FnMut(&mut Self, &'d RawValue) -> Result<T>,
+    ) -> Option<Vec<T>> {
+        let raw = raw?;
+        self.part(path, raw, |this| this.each(path, Some(raw), element)).flatten()
+    }
+
+    /// What is made of each element of the array `raw`, `None` in the place of a bad one, which is
+    /// rejected alone.
+    fn elements<'d, T>(
+        &mut self,
+        path: &'static str,
+        raw: &'d RawValue,
+        mut element: impl FnMut(&mut Self, &'d RawValue) -> Result<T>,
+    ) -> Result<Vec<Option<T>>> {
         let elements: Vec<&RawValue> = serde_json::from_str(raw.get())?;
-        let mut keys = Vec::with_capacity(elements.len());
-        let mut complete = true;
-        for (i, raw) in elements.into_iter().enumerate() {
-            match element(self, raw) {
-                Ok(key) => keys.push(key),
-                Err(error) => {
-                    complete = false;
-                    let error = format!("{path}[{i}]: {error}");
-                    self.reject(Some(path), RejectKind::Undecodable, error, raw.get());
-                }
-            }
-        }
-        Ok(complete.then_some(keys))
+        let elements = elements.into_iter().enumerate();
+        let handled = elements.map(|(i, raw)| {
+            self.at(path, i, |this| {
+                let handled = element(this, raw);
+                handled.map_err(|error| this.reject_part(path, None, &error, raw)).ok()
+            })
+        });
+        Ok(handled.collect())
+    }
+
+    /// Handles element `i` of the array `path`: what is rejected in it says so, or equal errors in two
+    /// elements would be kept as one.
+    fn at<T>(&mut self, path: &'static str, i: usize, handle: impl FnOnce(&mut Self) -> T) -> T {
+        self.place.push((path, i));
+        let handled = handle(self);
+        self.place.pop();
+        handled
+    }
+
+    /// Handles a part that the rest of the event does without: a bad one is rejected alone. While a row is
+    /// under way the part may tell columns of it, and begin no other.
+    fn part<T>(
+        &mut self,
+        path: &'static str,
+        raw: &RawValue,
+        handle: impl FnOnce(&mut Self) -> Result<T>,
+    ) -> Option<T> {
+        handle(self).map_err(|error| self.reject_part(path, Some(path), &error, raw)).ok()
+    }
+
+    fn reject_part(
+        &mut self,
+        event: &'static str,
+        member: Option<&'static str>,
+        error: &EventError,
+        raw: &RawValue,
+    ) {
+        let place = self.place.iter().map(|(path, i)| format!("{path}[{i}]"));
+        let place: Vec<String> = place.chain(member.map(str::to_owned)).collect();
+        let error = format!("{}: {error}", place.join("."));
+        self.reject(Some(event), RejectKind::Undecodable, error, raw.get());
     }
 
     fn replace_set(&mut self, table: &'static Table, scope: Scope, present: Vec<Key>) {

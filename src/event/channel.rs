@@ -80,28 +80,29 @@ impl Transform<'_> {
             self.row.forget(column);
         }
         self.row.null(UNLISTED_AT);
-        let recipients = nested.get(&CHANNELS, "recipients");
-        if let Some(recipients) = recipients {
-            let users: Vec<ids::WithId> = serde_json::from_str(recipients.get())?;
-            let ids: Vec<i64> = users.iter().map(|user| user.id.0).collect();
+        let recipients = self.users_told("recipients", nested.get(&CHANNELS, "recipients"));
+        if let Some(recipients) = &recipients {
+            let ids: Vec<i64> = recipients.iter().map(|user| user.id).collect();
             self.row.bigint_array(RECIPIENTS, &ids);
         }
         let key = self.emit_row(&CHANNELS)?;
-        self.each("recipients", recipients, Self::user)?;
+        for user in recipients.unwrap_or_default() {
+            self.at("recipients", user.place, |this| this.user_if_told("user", Some(user.raw)));
+        }
         if let Some(member) = nested.get(&CHANNELS, "member") {
-            self.own_thread_member(guild_id, key[1], member)?;
+            self.part("member", member, |this| this.own_thread_member(guild_id, key[1], member));
         }
         let overwrites = nested.get(&CHANNELS, "permission_overwrites");
         let overwrites = if overwrites.is_none() {
             Some(Vec::new())
         } else {
-            self.each("permission_overwrites", overwrites, |this, raw| {
+            self.each_along("permission_overwrites", overwrites, |this, raw| {
                 this.decode(&PERMISSION_OVERWRITES, raw)?;
                 this.row.bigint(0, guild_id);
                 this.row.bigint(1, key[1]);
                 this.row.complete(&PERMISSION_OVERWRITES);
                 this.emit_row(&PERMISSION_OVERWRITES)
-            })?
+            })
         };
         Ok((key, overwrites))
     }

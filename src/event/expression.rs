@@ -85,10 +85,9 @@ impl Transform<'_> {
     ) -> Result<Key> {
         let nested = self.decode_in(guild_id, table, raw)?;
         self.row.complete(table);
-        let user = nested.get(table, "user");
-        self.refer(user_id, user)?;
+        let user = self.refer("user", user_id, nested.get(table, "user"));
         let key = self.emit_row(table)?;
-        self.user_if_told(user)?;
+        self.user_if_told("user", user);
         Ok(key)
     }
 }

@@ -65,12 +65,12 @@ impl Transform<'_> {
         let guild_id = self.emit_row(&GUILDS)?[0];
         self.guild_bot(guild_id, State::Available)?;
 
-        self.guild_set(guild_id, &ROLES, get("roles"), Self::role)?;
-        self.guild_channels(guild_id, get("channels"), get("threads"))?;
-        self.guild_set(guild_id, &EMOJIS, get("emojis"), Self::emoji)?;
-        self.guild_set(guild_id, &STICKERS, get("stickers"), Self::sticker)?;
-        self.guild_set(guild_id, &SOUNDBOARD_SOUNDS, get("soundboard_sounds"), Self::sound)?;
-        self.guild_set(guild_id, &STAGE_INSTANCES, get("stage_instances"), Self::stage_instance)?;
+        self.set_along(guild_id, &ROLES, get("roles"), Self::role);
+        self.guild_channels(guild_id, get("channels"), get("threads"));
+        self.set_along(guild_id, &EMOJIS, get("emojis"), Self::emoji);
+        self.set_along(guild_id, &STICKERS, get("stickers"), Self::sticker);
+        self.set_along(guild_id, &SOUNDBOARD_SOUNDS, get("soundboard_sounds"), Self::sound);
+        self.set_along(guild_id, &STAGE_INSTANCES, get("stage_instances"), Self::stage_instance);
         let events = get("guild_scheduled_events");
         self.told_by(
             Intents::GUILD_SCHEDULED_EVENTS,
@@ -78,9 +78,9 @@ impl Transform<'_> {
             &SCHEDULED_EVENTS,
             events,
             |this, raw| this.scheduled_event(guild_id, raw),
-        )?;
-        self.each("members", get("members"), |this, raw| this.full_member(guild_id, raw))?;
-        self.each("presences", get("presences"), |this, raw| this.presence(guild_id, raw))?;
+        );
+        self.each_along("members", get("members"), |this, raw| this.full_member(guild_id, raw));
+        self.each_along("presences", get("presences"), |this, raw| this.presence(guild_id, raw));
         let voice_states = get("voice_states");
         self.told_by(
             Intents::GUILD_VOICE_STATES,
@@ -88,7 +88,21 @@ impl Transform<'_> {
             &VOICE_STATES,
             voice_states,
             |this, raw| this.voice_state(guild_id, raw),
-        )
+        );
+        Ok(())
+    }
+
+    /// A complete set of the guild that comes along with it.
+    fn set_along(
+        &mut self,
+        guild_id: i64,
+        table: &'static Table,
+        raw: Option<&RawValue>,
+        element: impl Fn(&mut Self, i64, &RawValue) -> Result<Key>,
+    ) {
+        if let Some(raw) = raw {
+            self.part(table.name, raw, |this| this.guild_set(guild_id, table, Some(raw), element));
+        }
     }
 
     /// Elements that only sessions with an intent are told of: without it the array is there and empty,
@@ -100,12 +114,11 @@ impl Transform<'_> {
         table: &'static Table,
         raw: Option<&RawValue>,
         element: impl FnMut(&mut Self, &RawValue) -> Result<Key>,
-    ) -> Result<()> {
-        let keys = self.each(table.name, raw, element)?;
+    ) {
+        let keys = self.each_along(table.name, raw, element);
         if let Some(keys) = keys.filter(|_| self.received.session.intents.contains(intent)) {
             self.replace_set(table, Scope::guild(guild_id), keys);
         }
-        Ok(())
     }
 
     fn guild_channels(
@@ -113,7 +126,7 @@ impl Transform<'_> {
         guild_id: i64,
         channels: Option<&RawValue>,
         threads: Option<&RawValue>,
-    ) -> Result<()> {
+    ) {
         let mut overwrites = Some(Vec::new());
         let mut channel = |this: &mut Self, raw| {
             let (key, keys) = this.channel(guild_id, raw)?;
@@ -123,13 +136,12 @@ impl Transform<'_> {
             });
             Ok(key)
         };
-        let channels = self.each("channels", channels, &mut channel)?;
-        let threads = self.each("threads", threads, &mut channel)?;
-        let (Some(mut present), Some(overwrites)) = (channels, overwrites) else { return Ok(()) };
+        let channels = self.each_along("channels", channels, &mut channel);
+        let threads = self.each_along("threads", threads, &mut channel);
+        let (Some(mut present), Some(overwrites)) = (channels, overwrites) else { return };
         present.extend(threads.into_iter().flatten());
         self.replace_set(&CHANNELS, Scope::guild(guild_id), present);
         self.replace_set(&PERMISSION_OVERWRITES, Scope::guild(guild_id), overwrites);
-        Ok(())
     }
 
     pub(super) fn guild_update(&mut self, d: &RawValue) -> Result<()> {
@@ -144,9 +156,10 @@ impl Transform<'_> {
         self.row.merge_extra(&GUILDS);
         let guild_id = self.emit_row(&GUILDS)?[0];
         let get = |key| nested.get(&GUILDS, key);
-        self.guild_set(guild_id, &ROLES, get("roles"), Self::role)?;
-        self.guild_set(guild_id, &EMOJIS, get("emojis"), Self::emoji)?;
-        self.guild_set(guild_id, &STICKERS, get("stickers"), Self::sticker)
+        self.set_along(guild_id, &ROLES, get("roles"), Self::role);
+        self.set_along(guild_id, &EMOJIS, get("emojis"), Self::emoji);
+        self.set_along(guild_id, &STICKERS, get("stickers"), Self::sticker);
+        Ok(())
     }
 
     pub(super) fn guild_delete(&mut self, d: &RawValue) -> Result<()> {

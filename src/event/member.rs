@@ -7,9 +7,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::{
-    Change, EventError, Result, Transform,
-    guild::guild_id,
-    ids::{self, Snowflake},
+    Change, EventError, Result, Transform, guild::guild_id, ids::Snowflake, user::user_id_of,
 };
 use crate::table::{
     Key,
@@ -76,7 +74,7 @@ impl Transform<'_> {
         let guild_id = chunk.guild_id.0;
         let keys =
             self.each("members", Some(chunk.members), |this, raw| this.full_member(guild_id, raw))?;
-        self.each("presences", chunk.presences, |this, raw| this.presence(guild_id, raw))?;
+        self.each_along("presences", chunk.presences, |this, raw| this.presence(guild_id, raw));
         if let (Some(keys), Some(nonce)) = (keys, chunk.nonce) {
             self.emit(Change::MemberChunk(MemberChunk {
                 guild_id,
@@ -116,10 +114,19 @@ impl Transform<'_> {
             Told::Aside => {}
         }
         let key = self.emit_row(&MEMBERS)?;
-        if let Some(user) = user {
-            self.user(user)?;
-        }
+        self.user_if_told("user", user);
         Ok(key)
+    }
+
+    /// A member that comes along with something else, and is rejected alone if it is odd.
+    pub(super) fn member_along(
+        &mut self,
+        guild_id: i64,
+        path: &'static str,
+        raw: &RawValue,
+        user_id: Option<i64>,
+    ) {
+        self.part(path, raw, |this| this.member(guild_id, raw, Told::Aside, user_id));
     }
 
     pub(super) fn presence_update(&mut self, d: &RawValue) -> Result<()> {
@@ -153,12 +160,8 @@ impl Transform<'_> {
         }
         let key = self.emit_row(&VOICE_STATES)?;
         if let Some(member) = nested.get(&VOICE_STATES, "member") {
-            self.member(guild_id, member, Told::Aside, Some(key[1]))?;
+            self.member_along(guild_id, "member", member, Some(key[1]));
         }
         Ok(key)
     }
-}
-
-fn user_id_of(user: &RawValue) -> Result<i64> {
-    Ok(ids::member(user, "id")?.ok_or(EventError::Missing("user.id"))?.0)
 }

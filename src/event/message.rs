@@ -12,7 +12,7 @@ use super::{
     channel::{Direct, Written},
     guild::guild_id,
     ids::{self, Snowflake},
-    member::Told,
+    user::ToldUser,
 };
 use crate::table::{
     change::Change,
@@ -48,7 +48,6 @@ struct DeleteBulk<'a> {
 
 #[derive(Deserialize)]
 struct Mention<'a> {
-    id: Snowflake,
     #[serde(default, borrow)]
     member: Option<&'a RawValue>,
 }
@@ -69,7 +68,7 @@ impl Transform<'_> {
         self.row.bigint(0, guild_id);
         let author = nested.get(&MESSAGES, "author");
         let author_id = author.and_then(|raw| ids::member(raw, "id").ok().flatten());
-        let mentions = mentions(&nested)?;
+        let mentions = self.users_told("mentions", nested.get(&MESSAGES, "mentions"));
         if created {
             self.row.complete(&MESSAGES);
             for column in [REFERENCED_MESSAGE_ID, THREAD_ID, ATTACHMENTS, MENTIONS] {
@@ -79,7 +78,7 @@ impl Transform<'_> {
             // MESSAGE_UPDATE always says false here, whatever the message was.
             self.row.forget(TTS);
         }
-        self.message_nested(&nested, mentions.as_deref())?;
+        self.message_nested(&nested, mentions.as_deref());
         let webhook = self.row.is_present(WEBHOOK_ID);
         match (author, &author_id) {
             (Some(author), _) if webhook => self.row.jsonb(AUTHOR, author.get()),
@@ -87,7 +86,7 @@ impl Transform<'_> {
             _ => {}
         }
         let own = author_id.as_ref().is_some_and(|author| self.is_me(*author)) && !webhook;
-        let mentioned = mentions.iter().flatten().any(|mention| self.is_me(mention.id));
+        let mentioned = mentions.iter().flatten().any(|mention| self.is_me(Snowflake(mention.id)));
         if guild_id != 0 && !own && !mentioned && !self.sees_content() {
             self.forget_empty_content();
         }
@@ -104,29 +103,31 @@ impl Transform<'_> {
         });
         self.emit(Change::Row(&MESSAGES, row));
         let author = author.filter(|_| !webhook);
-        self.message_people(guild_id, author, &nested, mentions.as_deref())?;
+        self.message_people(guild_id, author, &nested, &mentions.unwrap_or_default());
         Ok(Written { guild_id, channel_id, id, direct })
     }
 
     /// Columns whose values are inside nested members.
-    fn message_nested(
-        &mut self,
-        nested: &Nested<'_>,
-        mentions: Option<&[Mention<'_>]>,
-    ) -> Result<()> {
+    fn message_nested(&mut self, nested: &Nested<'_>, mentions: Option<&[ToldUser<'_>]>) {
         if let Some(mentions) = mentions {
-            let ids: Vec<i64> = mentions.iter().map(|mention| mention.id.0).collect();
+            let ids: Vec<i64> = mentions.iter().map(|mention| mention.id).collect();
             self.row.bigint_array(MENTIONS, &ids);
         }
         if let Some(attachments) = nested.get(&MESSAGES, "attachments") {
-            self.row.jsonb(ATTACHMENTS, &without_signatures(attachments.get())?);
+            self.part("attachments", attachments, |this| {
+                this.row.jsonb(ATTACHMENTS, &without_signatures(attachments.get())?);
+                Ok(())
+            });
         }
         for (member, column) in
             [("referenced_message", REFERENCED_MESSAGE_ID), ("thread", THREAD_ID)]
         {
             if let Some(raw) = nested.get(&MESSAGES, member) {
-                let id = ids::member(raw, "id")?.ok_or(EventError::Missing("id"))?;
-                self.row.bigint(column, id.0);
+                self.part(member, raw, |this| {
+                    let id = ids::member(raw, "id")?.ok_or(EventError::Missing("id"))?;
+                    this.row.bigint(column, id.0);
+                    Ok(())
+                });
             }
         }
         if let Some(nonce) = nested.get(&MESSAGES, "nonce") {
@@ -135,7 +136,6 @@ impl Transform<'_> {
                 serde_json::from_str(nonce.get()).unwrap_or_else(|_| nonce.get().to_owned());
             self.row.text(NONCE, &text);
         }
-        Ok(())
     }
 
     /// The users and members that a message brings along; `author` is one that is a user.
@@ -144,21 +144,30 @@ impl Transform<'_> {
         guild_id: i64,
         author: Option<&RawValue>,
         nested: &Nested<'_>,
-        mentions: Option<&[Mention<'_>]>,
-    ) -> Result<()> {
+        mentions: &[ToldUser<'_>],
+    ) {
         if let Some(author) = author {
-            let author_id = self.user(author)?;
-            if let Some(member) = nested.get(&MESSAGES, "member").filter(|_| guild_id != 0) {
-                self.member(guild_id, member, Told::Aside, Some(author_id))?;
+            let author_id = self.part("author", author, |this| this.user(author));
+            let member = nested.get(&MESSAGES, "member").filter(|_| guild_id != 0);
+            if let Some((author_id, member)) = author_id.zip(member) {
+                self.member_along(guild_id, "member", member, Some(author_id));
             }
         }
-        self.each("mentions", nested.get(&MESSAGES, "mentions"), Self::user)?;
-        for mention in mentions.unwrap_or_default() {
-            if let Some(member) = mention.member.filter(|_| guild_id != 0) {
-                self.member(guild_id, member, Told::Aside, Some(mention.id.0))?;
-            }
+        for mention in mentions {
+            self.at("mentions", mention.place, |this| this.mention(guild_id, *mention));
         }
-        Ok(())
+    }
+
+    fn mention(&mut self, guild_id: i64, user: ToldUser<'_>) {
+        self.user_if_told("user", Some(user.raw));
+        if guild_id == 0 {
+            return;
+        }
+        let mention = self
+            .part("member", user.raw, |_| Ok(serde_json::from_str::<Mention<'_>>(user.raw.get())?));
+        if let Some(member) = mention.and_then(|mention| mention.member) {
+            self.member_along(guild_id, "member", member, Some(user.id));
+        }
     }
 
     fn is_me(&self, user_id: Snowflake) -> bool {
@@ -225,11 +234,6 @@ fn direct(nested: &Nested<'_>, other: Option<Snowflake>) -> Direct {
     let channel_type = told.unwrap_or(PRIVATE);
     let recipient = other.filter(|_| channel_type == PRIVATE).map(|user| user.0);
     Direct { channel_type, recipient }
-}
-
-fn mentions<'a>(nested: &Nested<'a>) -> Result<Option<Vec<Mention<'a>>>> {
-    let raw = nested.get(&MESSAGES, "mentions");
-    raw.map(|raw| serde_json::from_str(raw.get()).map_err(EventError::Json)).transpose()
 }
 
 /// Attachments without the query of their URLs: Discord signs them anew with every event, and the

@@ -60,13 +60,13 @@ impl Transform<'_> {
         let guild_id = guild_id(d)?;
         let nested = self.decode_in(guild_id, &INVITES, d)?;
         self.row.complete(&INVITES);
-        let inviter = nested.get(&INVITES, "inviter");
-        let target = nested.get(&INVITES, "target_user");
-        self.refer(INVITER_ID, inviter)?;
-        self.refer(INVITE_TARGET_USER_ID, target)?;
+        let get = |key| nested.get(&INVITES, key);
+        let inviter = self.refer("inviter", INVITER_ID, get("inviter"));
+        let target = self.refer("target_user", INVITE_TARGET_USER_ID, get("target_user"));
         self.emit_row(&INVITES)?;
-        self.user_if_told(inviter)?;
-        self.user_if_told(target)
+        self.user_if_told("inviter", inviter);
+        self.user_if_told("target_user", target);
+        Ok(())
     }
 
     pub(super) fn invite_delete(&mut self, d: &RawValue) -> Result<()> {
@@ -87,30 +87,35 @@ impl Transform<'_> {
             self.row.timestamp_us(BANNED_AT, self.received.at_us);
         }
         self.emit_row(&BANS)?;
-        self.user_if_told(Some(ban.user))
+        self.user_if_told("user", Some(ban.user));
+        Ok(())
     }
 
     pub(super) fn integration_update(&mut self, d: &RawValue) -> Result<()> {
         let guild_id = guild_id(d)?;
         let nested = self.decode_in(guild_id, &INTEGRATIONS, d)?;
         self.row.complete(&INTEGRATIONS);
-        let user = nested.get(&INTEGRATIONS, "user");
-        self.refer(INTEGRATION_USER_ID, user)?;
+        let user = self.refer("user", INTEGRATION_USER_ID, nested.get(&INTEGRATIONS, "user"));
         let mut bot = None;
         match nested.get(&INTEGRATIONS, "application") {
             Some(raw) => {
-                let application: Application<'_> = serde_json::from_str(raw.get())?;
                 self.row.jsonb(INTEGRATION_APPLICATION, raw.get());
-                if let Some(id) = application.id {
-                    self.row.bigint(INTEGRATION_APPLICATION_ID, id.0);
+                let application = self.part("application", raw, |_| {
+                    Ok(serde_json::from_str::<Application<'_>>(raw.get())?)
+                });
+                if let Some(Application { id, bot: told }) = application {
+                    if let Some(id) = id {
+                        self.row.bigint(INTEGRATION_APPLICATION_ID, id.0);
+                    }
+                    bot = told;
                 }
-                bot = application.bot;
             }
             None => self.row.null(INTEGRATION_APPLICATION),
         }
         self.emit_row(&INTEGRATIONS)?;
-        self.user_if_told(user)?;
-        self.user_if_told(bot)
+        self.user_if_told("user", user);
+        self.user_if_told("application.bot", bot);
+        Ok(())
     }
 
     pub(super) fn integration_delete(&mut self, d: &RawValue) -> Result<()> {

@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::{EventError, Is, Result, Transform, guild::guild_id, ids::Snowflake, member::Told};
+use super::{EventError, Is, Result, Transform, guild::guild_id, ids::Snowflake};
 use crate::{
     id::fnv_1a,
     table::{
@@ -87,7 +87,7 @@ impl Transform<'_> {
         }
         self.emit_row(&REACTIONS)?;
         if let Some(member) = nested.get(&REACTIONS, "member").filter(|_| guild_id != 0) {
-            self.member(guild_id, member, Told::Aside, None)?;
+            self.member_along(guild_id, "member", member, None);
         }
         Ok(())
     }

@@ -39,7 +39,7 @@ impl Transform<'_> {
             self.row.forget(EVENT_USER_COUNT);
         }
         let key = self.emit_row(&SCHEDULED_EVENTS)?;
-        self.user_if_told(nested.get(&SCHEDULED_EVENTS, "creator"))?;
+        self.user_if_told("creator", nested.get(&SCHEDULED_EVENTS, "creator"));
         Ok(key)
     }
 

@@ -10,7 +10,6 @@ use super::{
     Result, Transform,
     guild::guild_id,
     ids::{Snowflake, WithId},
-    member::Told,
 };
 use crate::table::{
     Key,
@@ -25,8 +24,8 @@ use crate::table::{
 #[derive(Deserialize)]
 struct ListSync<'a> {
     guild_id: Snowflake,
-    #[serde(default)]
-    channel_ids: Option<Vec<Snowflake>>,
+    #[serde(default, borrow)]
+    channel_ids: Option<Vec<&'a RawValue>>,
     #[serde(borrow)]
     threads: &'a RawValue,
     #[serde(default, borrow)]
@@ -37,8 +36,8 @@ struct ListSync<'a> {
 struct MembersUpdate<'a> {
     id: Snowflake,
     guild_id: Snowflake,
-    #[serde(default)]
-    member_count: Option<i32>,
+    #[serde(default, borrow)]
+    member_count: Option<&'a RawValue>,
     #[serde(default, borrow)]
     added_members: Option<&'a RawValue>,
     #[serde(default, borrow)]
@@ -78,13 +77,20 @@ impl Transform<'_> {
     pub(super) fn thread_list_sync(&mut self, d: &RawValue) -> Result<()> {
         let sync: ListSync<'_> = serde_json::from_str(d.get())?;
         let guild_id = sync.guild_id.0;
-        let parents = sync.channel_ids.map(|ids| ids.into_iter().map(|id| id.0).collect());
+        let id = |raw: &RawValue| serde_json::from_str::<Snowflake>(raw.get());
+        // Of the threads of an odd parent nothing is proven.
+        let parents = sync.channel_ids.as_ref();
+        let parents =
+            parents.map(|ids| ids.iter().filter_map(|raw| Some(id(raw).ok()?.0)).collect());
         self.threads_listed(guild_id, parents, Some(sync.threads));
+        for (i, raw) in sync.channel_ids.into_iter().flatten().enumerate() {
+            self.at("channel_ids", i, |this| this.part("id", raw, |_| Ok(id(raw)?)));
+        }
         let threads = self.each("threads", Some(sync.threads), |this, raw| {
             this.channel(guild_id, raw).map(|(key, _)| key)
         })?;
         let members =
-            self.each("members", sync.members, |this, raw| this.thread_member(guild_id, raw))?;
+            self.each_along("members", sync.members, |this, raw| this.thread_member(guild_id, raw));
         // The bot is in those of the listed threads that it has a member in, and in no other.
         let me = self.me();
         if let (Some(threads), Some(members)) = (threads, members) {
@@ -112,16 +118,16 @@ impl Transform<'_> {
             self.row.bigint(0, guild_id);
             self.row.bigint(1, thread_id);
             // Capped at 50, as it is in the thread itself.
-            self.row.integer(MEMBER_COUNT, count);
+            self.row.json(&CHANNELS, MEMBER_COUNT, count);
             self.emit_row(&CHANNELS)?;
         }
-        self.each("added_members", update.added_members, |this, raw| {
+        self.each_along("added_members", update.added_members, |this, raw| {
             this.thread_member(guild_id, raw)
-        })?;
-        self.each("removed_member_ids", update.removed_member_ids, |this, raw| {
+        });
+        self.each_along("removed_member_ids", update.removed_member_ids, |this, raw| {
             let user_id: Snowflake = serde_json::from_str(raw.get())?;
             this.leave_thread(guild_id, thread_id, user_id.0, true)
-        })?;
+        });
         Ok(())
     }
 
@@ -131,10 +137,10 @@ impl Transform<'_> {
         self.row.complete(&THREAD_MEMBERS);
         let key = self.emit_row(&THREAD_MEMBERS)?;
         if let Some(member) = nested.get(&THREAD_MEMBERS, "member") {
-            self.member(guild_id, member, Told::Aside, Some(key[2]))?;
+            self.member_along(guild_id, "member", member, Some(key[2]));
         }
         if let Some(presence) = nested.get(&THREAD_MEMBERS, "presence") {
-            self.presence(guild_id, presence)?;
+            self.part("presence", presence, |this| this.presence(guild_id, presence));
         }
         Ok(key)
     }

@@ -24,6 +24,15 @@ struct Ready<'a> {
     guilds: Vec<WithId>,
 }
 
+/// A user object of an array.
+#[derive(Clone, Copy)]
+pub(super) struct ToldUser<'a> {
+    /// Its place in the array.
+    pub(super) place: usize,
+    pub(super) id: i64,
+    pub(super) raw: &'a RawValue,
+}
+
 impl Transform<'_> {
     pub(super) fn ready(&mut self, d: &RawValue) -> Result<()> {
         let ready: Ready<'_> = serde_json::from_str(d.get())?;
@@ -46,18 +55,40 @@ impl Transform<'_> {
         Ok(self.row.finish(&USERS).ok_or(EventError::Missing("user.id"))?.key[0])
     }
 
-    /// The same where there may be none.
-    pub(super) fn user_if_told(&mut self, raw: Option<&RawValue>) -> Result<()> {
-        raw.map_or(Ok(()), |raw| self.user(raw).map(|_| ()))
+    /// The same of the part `path` of something else, where there may be none.
+    pub(super) fn user_if_told(&mut self, path: &'static str, raw: Option<&RawValue>) {
+        if let Some(raw) = raw {
+            self.part(path, raw, |this| this.user(raw));
+        }
     }
 
-    /// Sets a column of the row under way to the id of a user object, if there is one.
-    pub(super) fn refer(&mut self, column: usize, user: Option<&RawValue>) -> Result<()> {
-        if let Some(user) = user {
-            let id = ids::member(user, "id")?.ok_or(EventError::Missing("user.id"))?;
-            self.row.bigint(column, id.0);
-        }
-        Ok(())
+    /// Sets a column of the row under way to the id of a user object, if there is one. Returns the object
+    /// if it has an id.
+    pub(super) fn refer<'d>(
+        &mut self,
+        path: &'static str,
+        column: usize,
+        user: Option<&'d RawValue>,
+    ) -> Option<&'d RawValue> {
+        let user = user?;
+        self.part(path, user, |this| {
+            this.row.bigint(column, user_id_of(user)?);
+            Ok(user)
+        })
+    }
+
+    /// The user objects of an array that comes along. What is no user is rejected alone.
+    pub(super) fn users_told<'d>(
+        &mut self,
+        path: &'static str,
+        raw: Option<&'d RawValue>,
+    ) -> Option<Vec<ToldUser<'d>>> {
+        let raw = raw?;
+        let users = self.part(path, raw, |this| {
+            this.elements(path, raw, |_, raw| Ok(ToldUser { place: 0, id: user_id_of(raw)?, raw }))
+        })?;
+        let users = users.into_iter().enumerate();
+        Some(users.filter_map(|(place, user)| Some(ToldUser { place, ..user? })).collect())
     }
 
     fn decode_user(&mut self, raw: &RawValue) -> Result<()> {
@@ -80,4 +111,8 @@ impl Transform<'_> {
         }
         Ok(id)
     }
+}
+
+pub(super) fn user_id_of(user: &RawValue) -> Result<i64> {
+    Ok(ids::member(user, "id")?.ok_or(EventError::Missing("user.id"))?.0)
 }

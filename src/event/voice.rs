@@ -99,13 +99,16 @@ impl Transform<'_> {
         self.row.complete(&VOICE_CHANNEL_EFFECTS);
         self.row.timestamp_us(EFFECT_SENT_AT, self.received.at_us);
         if let Some(emoji) = nested.get(&VOICE_CHANNEL_EFFECTS, "emoji") {
-            let emoji: EffectEmoji<'_> = serde_json::from_str(emoji.get())?;
-            if let Some(id) = emoji.id {
-                self.row.bigint(EFFECT_EMOJI_ID, id.0);
-            }
-            if let Some(name) = &emoji.name {
-                self.row.text(EFFECT_EMOJI_NAME, name);
-            }
+            self.part("emoji", emoji, |this| {
+                let emoji: EffectEmoji<'_> = serde_json::from_str(emoji.get())?;
+                if let Some(id) = emoji.id {
+                    this.row.bigint(EFFECT_EMOJI_ID, id.0);
+                }
+                if let Some(name) = &emoji.name {
+                    this.row.text(EFFECT_EMOJI_NAME, name);
+                }
+                Ok(())
+            });
         }
         self.emit_row(&VOICE_CHANNEL_EFFECTS).map(|_| ())
     }

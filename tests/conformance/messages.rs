@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use twilight_model::gateway::Intents;
 
-use crate::support::stream::{BOT, GUILD, Stream, message, user};
+use crate::support::stream::{BOT, GUILD, Stream, channel, message, user};
 
 const ID: u64 = 1_441_000_000_000_000_000;
 
@@ -258,4 +258,76 @@ async fn messages_lie_in_the_partition_of_their_month() {
     stream.send("MESSAGE_CREATE", &message(ID, "x")).await;
     let sql = "select tableoid::regclass::text from discord.messages";
     assert_eq!(stream.value(sql).await, "discord.messages_2025_11");
+}
+
+/// What was rejected, and as what.
+async fn rejected(stream: &Stream) -> Value {
+    let sql = "select jsonb_agg(jsonb_build_array(event, payload) order by id) from discord.rejected_events";
+    stream.value(sql).await
+}
+
+#[actix::test]
+async fn an_odd_mention_costs_itself_and_the_message_stays() {
+    let mut stream = Stream::new().await;
+    stream.send("CHANNEL_CREATE", &channel(100, &[])).await;
+    let mut odd = message(ID, "hello");
+    let mut bob = user(8, "bob");
+    bob["member"] = json!({"nick": "bobby"});
+    let mut eve = user(9, "eve");
+    eve["member"] = json!(3);
+    let mut joe = user(10, "joe");
+    joe["member"] = json!(3);
+    odd["mentions"] = json!([5, 5, bob, {"username": "nobody"}, ["10"], eve, joe]);
+    stream.send("MESSAGE_CREATE", &odd).await;
+    let sql = "select m.content, m.mentions, c.last_message_id, \
+                      (select jsonb_object_agg(id, username) from discord.users) as users, \
+                      (select jsonb_object_agg(user_id, nick) from discord.members) as members \
+                 from discord.messages m, discord.channels c";
+    let expected = json!({"content": "hello", "mentions": [8, 9, 10], "last_message_id": ID,
+        "users": {"7": "ann", "8": "bob", "9": "eve", "10": "joe"}, "members": {"8": "bobby"}});
+    assert_eq!(stream.rows(sql).await, [expected]);
+    let parts = json!([
+        ["mentions", "5"],
+        ["mentions", "5"],
+        ["mentions", r#"{"username":"nobody"}"#],
+        ["mentions", r#"["10"]"#],
+        ["member", "3"],
+        ["member", "3"]
+    ]);
+    assert_eq!(rejected(&stream).await, parts);
+    let errors = "select error from discord.rejected_events where payload like '%nobody%'";
+    assert_eq!(stream.value(errors).await, "mentions[3]: user.id is missing or no snowflake");
+    odd["mentions"] = json!("all");
+    odd["content"] = json!("edited");
+    odd["edited_timestamp"] = json!("2026-01-01T00:00:01+00:00");
+    stream.send("MESSAGE_UPDATE", &odd).await;
+    let sql = "select content, mentions from discord.messages";
+    let expected = json!({"content": "edited", "mentions": [8, 9, 10]});
+    assert_eq!(stream.rows(sql).await, [expected], "what is no list tells of nobody");
+    assert_eq!(stream.value("select count(*) from discord.rejected_events").await, 7);
+}
+
+#[actix::test]
+async fn an_odd_author_member_or_reference_costs_itself_and_the_message_stays() {
+    let mut stream = Stream::new().await;
+    stream.send("CHANNEL_CREATE", &channel(100, &[])).await;
+    let parts = [
+        ("author", json!("ann")),
+        ("author", json!({"username": "no id"})),
+        ("member", json!([])),
+        ("referenced_message", json!({"content": "no id"})),
+        ("thread", json!(7)),
+    ];
+    for (id, (part, odd)) in (ID..).zip(&parts) {
+        let mut told = message(id, "kept");
+        told[*part] = odd.clone();
+        stream.send("MESSAGE_CREATE", &told).await;
+    }
+    let expected: Vec<Value> =
+        parts.iter().map(|(part, odd)| json!([part, odd.to_string()])).collect();
+    assert_eq!(rejected(&stream).await, json!(expected));
+    let sql = "select content, array_agg(author_id order by id) as authors, \
+                      (select last_message_id from discord.channels) as last from discord.messages group by 1";
+    let expected = json!({"content": "kept", "authors": [null, null, 7, 7, 7], "last": ID + 4});
+    assert_eq!(stream.rows(sql).await, [expected]);
 }

@@ -119,3 +119,74 @@ async fn a_user_that_is_replayed_late_never_goes_back() {
     stream.flush().await;
     assert_eq!(stream.value("select username from discord.users where id = 7").await, "next");
 }
+
+#[actix::test]
+async fn what_comes_along_and_is_odd_costs_itself_alone() {
+    let bot_in = |thread: &str| json!({"id": thread, "user_id": "900", "flags": 0, "join_timestamp": "2026-01-01T00:00:00+00:00"});
+    let in_guild = |mut d: Value| {
+        d["guild_id"] = json!(GUILD.to_string());
+        d
+    };
+    let direct = json!({"id": "50", "type": 1, "recipients": [3, {"id": "7", "username": "ann"}]});
+    let thread =
+        in_guild(json!({"id": "120", "type": 11, "parent_id": "100", "name": "t", "member": 4}));
+    let voice =
+        in_guild(json!({"user_id": "7", "channel_id": "110", "session_id": "v", "member": 5}));
+    let mut added = bot_in("120");
+    added["member"] = json!(6);
+    added["presence"] = json!(7);
+    let added = in_guild(json!({"id": "120", "member_count": "many", "added_members": [8, added],
+        "removed_member_ids": [{}, "11"]}));
+    let chunk =
+        in_guild(json!({"members": [member(7, "ann", &[])], "chunk_index": 0, "chunk_count": 1,
+        "presences": 9}));
+    let listed = in_guild(json!({"channel_ids": ["100", "x"], "threads": [], "members": [10]}));
+    let emoji = in_guild(json!({"emojis": [{"id": "60", "name": "e", "user": 11}]}));
+    let invite =
+        in_guild(json!({"code": "abc", "channel_id": "100", "inviter": 12, "target_user": 13}));
+    let event = in_guild(json!({"id": "70", "name": "e", "creator": 14}));
+    let integration = in_guild(
+        json!({"id": "80", "name": "i", "user": 15, "application": {"id": "81", "bot": 16}}),
+    );
+    let mut whole = guild(&[]);
+    whole["roles"] = json!(17);
+    whole["channels"] = json!([]);
+    whole["presences"] = json!(18);
+    let count =
+        |table: &str, and: &str| format!("select count(*) from discord.{table} where {and}");
+    let cases = [
+        ("CHANNEL_CREATE", direct, count("channels", "recipients = '{7}'"), 1),
+        ("THREAD_CREATE", thread, count("channels", "id = 120 and name = 't'"), 1),
+        ("VOICE_STATE_UPDATE", voice, count("voice_states", "channel_id = 110"), 1),
+        (
+            "THREAD_MEMBERS_UPDATE",
+            added,
+            count("thread_members", "user_id = 900 or left_at is not null"),
+            4,
+        ),
+        ("GUILD_MEMBERS_CHUNK", chunk, count("members", "user_id = 7"), 1),
+        ("THREAD_LIST_SYNC", listed, count("channels", "id = 120 and unlisted_at is not null"), 2),
+        ("GUILD_EMOJIS_UPDATE", emoji, count("emojis", "name = 'e'"), 1),
+        ("INVITE_CREATE", invite, count("invites", "channel_id = 100"), 2),
+        ("GUILD_SCHEDULED_EVENT_CREATE", event, count("scheduled_events", "id = 70"), 1),
+        ("INTEGRATION_CREATE", integration, count("integrations", "application_id = 81"), 2),
+        ("GUILD_CREATE", whole, count("guilds", "true"), 2),
+    ];
+    let mut stream = Stream::new().await;
+    let mut odd = 0;
+    for (event, d, kept, parts) in &cases {
+        stream.send(event, d).await;
+        let kept = stream.value(kept).await;
+        assert!(kept.as_u64() > Some(0), "{event}");
+        odd += parts;
+        let rejected = "select jsonb_agg(payload order by id) from discord.rejected_events";
+        let rejected = stream.value(rejected).await;
+        assert_eq!(rejected.as_array().unwrap().len(), odd, "{event}: {rejected}");
+    }
+    let gone = "select deleted_at is not null from discord.channels where id = 50";
+    assert_eq!(stream.value(gone).await, false, "it is of no guild");
+    let left = "select array_agg(user_id) from discord.thread_members where left_at is not null";
+    assert_eq!(stream.value(left).await, json!([11]));
+    let extra = "select extra from discord.channels where id = 120";
+    assert_eq!(stream.value(extra).await, json!({"member_count": "many"}));
+}

@@ -292,13 +292,11 @@ impl Reader {
                 place.0["recipients"] = json!([id(author)]);
             }
         } else if event == "MESSAGE_CREATE" {
-            self.channels
-                .entry((guild_id, id(&d["channel_id"])))
-                .and_modify(|channel| {
-                    if id(&channel.0["last_message_id"]) < id(&d["id"]) {
-                        channel.0["last_message_id"] = d["id"].clone();
-                    }
-                });
+            self.channels.entry((guild_id, id(&d["channel_id"]))).and_modify(|channel| {
+                if id(&channel.0["last_message_id"]) < id(&d["id"]) {
+                    channel.0["last_message_id"] = d["id"].clone();
+                }
+            });
         }
         let mut message = d.clone();
         for attachment in message["attachments"].as_array_mut().unwrap() {

@@ -6,8 +6,8 @@
 //! **Invariant:** a row of history is written only where the merge that follows writes the table.
 
 use super::{
-    Recording, Round, column_differs, differs, echoes::noting_changed, guard, join, quoted, stage_name,
-    tracked_columns_differ as any_differs, value,
+    Recording, Round, column_differs, differs, echoes::noting_changed, guard, join, quoted,
+    stage_name, tracked_columns_differ as any_differs, value,
 };
 use crate::table::{Guard, Merge, Table, Tracked, Type, row::bit};
 
