@@ -182,7 +182,7 @@ async fn history(stream: &Stream) -> Vec<String> {
 fn told_before() -> Vec<(&'static str, Value)> {
     vec![
         ("GUILD_CREATE", whole_guild()),
-        ("THREAD_MEMBERS_UPDATE", thread_joined(THREAD, ANN)),
+        ("THREAD_MEMBERS_UPDATE", thread_joined(THREAD, 9)),
         ("GUILD_SCHEDULED_EVENT_USER_ADD", subscriber(240, ANN)),
         ("INVITE_CREATE", invite("abc")),
     ]
@@ -237,6 +237,7 @@ async fn what_guild_create_tells_is_there_whatever_else_is_missing_in_it() {
     moved["channels"] = json!([other]);
     moved["guild_scheduled_events"][0]["channel_id"] = json!("111");
     moved["voice_states"][0]["channel_id"] = json!("111");
+    moved["voice_states"][0]["member"]["roles"] = json!([]);
     moved["stage_instances"][0]["channel_id"] = json!("111");
     moved["members"] = json!([member(8, "bob", &[])]);
     let mut invited = invite("def");
@@ -250,7 +251,7 @@ async fn what_guild_create_tells_is_there_whatever_else_is_missing_in_it() {
             ("INVITE_CREATE", invited),
         ])
         .await;
-    let expected = json!({"channels": [111, THREAD], "in_threads": [ANN, BOT], "in_voice": [ANN],
+    let expected = json!({"channels": [111, THREAD], "in_threads": [9, BOT], "in_voice": [ANN],
         "events": [240], "subscribers": [ANN], "stages": [230], "invites": ["def"], "overwrites": null, "roles": [6]});
     assert_eq!(stream.rows(ALIVE).await, [expected]);
     let changes = history(&stream).await;
