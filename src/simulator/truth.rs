@@ -156,9 +156,10 @@ impl Truth {
             Event::Ready(ready) => self.ready(ready),
             Event::Resumed => {}
             Event::GuildCreate(snapshot) => {
-                self.tell_people(snapshot.guild.id.0, &snapshot.members);
-                let bot_id = self.bot_id;
-                self.guild(snapshot.guild.id.0).create(snapshot, bot_id);
+                let (guild_id, bot_id) = (snapshot.guild.id.0, self.bot_id);
+                self.guild(guild_id).create(snapshot, bot_id);
+                // After the roles: what is told of a member is newer than what a lost role takes away.
+                self.tell_people(guild_id, &snapshot.members);
             }
             Event::GuildUpdate { guild, roles } => self.guild(guild.id.0).update(guild, roles),
             Event::GuildCreateInOutage(guild_id) => self.guild(*guild_id).delete(true),

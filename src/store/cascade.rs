@@ -1,14 +1,15 @@
 //! Applies cascades to the tables.
 //!
 //! **Invariant:** cascades are applied before any row of their flush, table by table in the order of
-//! [`crate::table::TABLES`], and in the order in which they were told.
+//! [`crate::table::TABLES`], and in the order in which they were told. What follows from rows that are
+//! missing from a set is applied with the set, before any row of the tables that it concerns.
 
-use tokio_postgres::{Error, Transaction};
+use tokio_postgres::{Error, Transaction, types::ToSql};
 
 use super::{FlushSet, sessions::time};
 use crate::table::{
     Merge, Table,
-    cascade::{Cascade, Cause, Effect, Rows},
+    cascade::{Cascade, Cause, Effect, Rows, when_missing},
     channels::{CHANNEL_TYPE, CHANNELS, PARENT_ID, THREAD_METADATA, THREAD_TYPES, UNLISTED_AT},
     sql::{Recording, changes},
 };
@@ -26,7 +27,7 @@ pub(super) async fn apply(
         match &alike[0].cause {
             Cause::Gone { effects, .. } => {
                 for effect in effects.iter().filter(|effect| std::ptr::eq(effect.table, table)) {
-                    recorded += gone(transaction, effect, recording, set.late, alike).await?;
+                    recorded += gone(transaction, effect, recording, set.late, alike, None).await?;
                 }
             }
             Cause::ThreadsListed { .. } if std::ptr::eq(table, &raw const CHANNELS) => {
@@ -38,14 +39,47 @@ pub(super) async fn apply(
     Ok(recorded)
 }
 
+/// Applies what follows from rows of `table` that are `missing` from its complete sets, and records it.
+/// Where the event tells all rows of a table, it says itself what is gone from there. Returns how many
+/// changes were recorded.
+pub(super) async fn follow(
+    transaction: &Transaction<'_>,
+    table: &'static Table,
+    recording: impl Fn(&Table) -> Recording,
+    set: &FlushSet,
+    missing: &[Cascade],
+) -> Result<u64, Error> {
+    let mut recorded = 0;
+    for effect in when_missing(table) {
+        let from = effect.follows_from();
+        let is_own = std::ptr::eq(from, table);
+        let left = missing
+            .iter()
+            .filter(|cascade| is_own || !set.tells_all(from, cascade.guild_id, cascade.origin));
+        let left: Vec<Cascade> = left.cloned().collect();
+        if left.is_empty() {
+            continue;
+        }
+        let listed = is_own.then(|| {
+            let keys = set.sets_of(table).flat_map(|set| &set.present);
+            keys.map(|key| (key[0], key[1])).unzip()
+        });
+        let recording = recording(effect.table);
+        recorded += gone(transaction, effect, recording, set.late, &left, listed.as_ref()).await?;
+    }
+    Ok(recorded)
+}
+
+/// Ends the rows, but for those that are `listed` as there, or belong to one that is.
 async fn gone(
     transaction: &Transaction<'_>,
     effect: &Effect,
     recording: Recording,
     late: bool,
     cascades: &[Cascade],
+    listed: Option<&Pairs>,
 ) -> Result<u64, Error> {
-    let sql = sql(effect, recording, late);
+    let sql = sql(effect, recording, late, listed.is_some());
     // Of a row whose array holds several, one statement would take one.
     let takes = matches!(effect.rows, Rows::Holding { .. });
     let at_once = if takes { 1 } else { cascades.len() };
@@ -63,14 +97,19 @@ async fn gone(
         let times: Vec<_> = origins().map(|origin| time(origin.at_us)).collect();
         let bots: Vec<_> = origins().map(|origin| origin.bot_id).collect();
         let sources: Vec<_> = origins().map(|origin| origin.source.code()).collect();
-        changed += transaction.execute(&sql, &[&guilds, &ids, &times, &bots, &sources]).await?;
+        let mut params: Vec<&(dyn ToSql + Sync)> = vec![&guilds, &ids, &times, &bots, &sources];
+        if let Some((guilds, ids)) = listed {
+            params.extend([guilds as &(dyn ToSql + Sync), ids]);
+        }
+        changed += transaction.execute(&sql, &params).await?;
     }
     Ok(if takes || recording.tracked.delete { changed } else { 0 })
 }
 
 /// What an effect does to its table. Parameters: guilds, what is gone in them, when, by which bot, and
-/// whether in passing. One that comes `late` says nothing of the end of rows that are newer.
-fn sql(effect: &Effect, recording: Recording, late: bool) -> String {
+/// whether in passing; and guilds and ids of what is `listed`, if that is told. One that comes `late` says
+/// nothing of the end of rows that are newer.
+fn sql(effect: &Effect, recording: Recording, late: bool, listed: bool) -> String {
     const TOLD: &str = "unnest($1::bigint[], $2::bigint[], $3::timestamptz[], $4::bigint[], \
                         $5::smallint[]) as told (guild_id, id, at, bot_id, source)";
     let Effect { table, rows } = effect;
@@ -82,17 +121,26 @@ fn sql(effect: &Effect, recording: Recording, late: bool) -> String {
         })
         .unwrap_or_default()
     };
+    let unlisted = |alias: &str| {
+        let sql = format!(
+            " and not exists (select from unnest($6::bigint[], $7::bigint[]) as listed (guild_id, id) \
+               where listed.guild_id = told.guild_id and listed.id = {alias}.id)"
+        );
+        if listed { sql } else { String::new() }
+    };
     let condition = match rows {
         Rows::With { column, only: wanted } => {
-            format!("t.{} = told.id{}", name(table, *column), only(table, "t", wanted))
+            let (only, unlisted) = (only(table, "t", wanted), unlisted("t"));
+            format!("t.{} = told.id{only}{unlisted}", name(table, *column))
         }
         Rows::Of { column, parents, parents_column, only: wanted } => format!(
             "exists (select from discord.{} p where p.guild_id = told.guild_id \
-             and p.id = t.{} and p.{} = told.id{})",
+             and p.id = t.{} and p.{} = told.id{}{})",
             parents.name,
             name(table, *column),
             name(parents, *parents_column),
             only(parents, "p", wanted),
+            unlisted("p"),
         ),
         Rows::Holding { column } => {
             return changes::recording_taken(table, *column, recording, TOLD);

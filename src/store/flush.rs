@@ -16,6 +16,7 @@ use crate::{
     id::partition_of,
     table::{
         Row, Source, TABLES, Table, Tracking,
+        cascade::{Cascade, Cause, Effect, when_missing},
         change::{ReplacedSet, SessionStart},
         encode,
         guilds::GUILD_BOTS,
@@ -211,7 +212,8 @@ impl Flush<'_> {
         Ok(())
     }
 
-    /// Marks what is missing from complete sets as gone. Sets of one round share no rows.
+    /// Marks what is missing from complete sets as gone, and what follows from that. Sets of one round share
+    /// no rows.
     async fn mark_absent(&mut self, lane: &LaneRows) -> Result<(), Error> {
         let recording = Recording::of(self.tracking, lane.table, self.shared);
         let rounds: BTreeSet<(usize, usize)> =
@@ -246,10 +248,31 @@ impl Flush<'_> {
             for key in &keys {
                 params.push(key);
             }
-            let ended = self.transaction.execute(&sql, &params).await?;
+            let effects = when_missing(lane.table);
+            let ended = if effects.is_empty() {
+                self.transaction.execute(&sql, &params).await?
+            } else {
+                let rows = self.transaction.query(&sql, &params).await?;
+                let missing: Vec<Cascade> = rows
+                    .iter()
+                    .filter_map(|row| missing(&sets, row.get(0), row.get(1), effects))
+                    .collect();
+                self.follow(lane.table, &missing).await?;
+                rows.len() as u64
+            };
             if recording.tracked.delete {
                 self.report.changes += ended;
             }
+        }
+        Ok(())
+    }
+
+    /// Nearly always nothing is missing, and then this costs nothing.
+    async fn follow(&mut self, table: &'static Table, missing: &[Cascade]) -> Result<(), Error> {
+        if !missing.is_empty() {
+            let recording = |table: &Table| Recording::of(self.tracking, table, self.shared);
+            self.report.changes +=
+                cascade::follow(self.transaction, table, recording, self.set, missing).await?;
         }
         Ok(())
     }
@@ -316,6 +339,17 @@ impl Flush<'_> {
         }
         Ok(rows)
     }
+}
+
+/// A row that is missing from one of the sets of guilds.
+fn missing(
+    sets: &[&ReplacedSet],
+    guild_id: i64,
+    id: i64,
+    effects: &'static [Effect],
+) -> Option<Cascade> {
+    let set = sets.iter().find(|set| set.scope.values[0] == guild_id)?;
+    Some(Cascade { guild_id, origin: set.origin, cause: Cause::Gone { id, effects } })
 }
 
 async fn stage(transaction: &Transaction<'_>, lane: &LaneRows, late: bool) -> Result<(), Error> {

@@ -7,9 +7,9 @@ use std::sync::Arc;
 use crate::{
     id::Session,
     table::{
-        Row, Table,
+        Origin, Row, Table,
         cascade::Cascade,
-        change::{RejectKind, RejectedEvent, ReplacedSet, SessionStart},
+        change::{RejectKind, RejectedEvent, ReplacedSet, Scope, SessionStart},
     },
 };
 
@@ -96,6 +96,18 @@ impl FlushSet {
         rows.chain(sets).chain(cascades).chain(self.sessions.iter().map(|start| start.at_us))
     }
 
+    /// Whether the event of `origin` tells all rows that a guild has in a table.
+    #[must_use]
+    pub fn tells_all(&self, table: &Table, guild_id: i64, origin: Origin) -> bool {
+        self.sets_of(table).any(|set| set.scope == Scope::guild(guild_id) && set.origin == origin)
+    }
+
+    /// The complete sets of a table.
+    pub fn sets_of(&self, table: &Table) -> impl Iterator<Item = &ReplacedSet> {
+        let lanes = self.lanes.iter().filter(move |lane| std::ptr::eq(lane.table, table));
+        lanes.flat_map(|lane| lane.sets.iter().map(|(_, set)| set))
+    }
+
     /// Takes the first half of the rows out into a set of its own, without progress: the first step
     /// of finding a row that PostgreSQL refuses. All rounds of a key stay together.
     #[must_use]
@@ -111,9 +123,6 @@ impl FlushSet {
             ..Self::default()
         };
         for lane in &mut self.lanes {
-            if wanted == 0 {
-                break;
-            }
             let mut at = wanted.min(lane.rows.len());
             while at < lane.rows.len() && lane.rows[at].0 > 0 {
                 at += 1;
@@ -121,10 +130,12 @@ impl FlushSet {
             let rest = lane.rows.split_off(at);
             let rows = std::mem::replace(&mut lane.rows, rest);
             wanted = wanted.saturating_sub(rows.len());
-            // The sets were told before what the rows say of their end.
+            // The sets were told before what the rows say of their end, and what follows from one of them
+            // depends on the others of its event.
             let sets = std::mem::take(&mut lane.sets);
             half.lanes.push(LaneRows { table: lane.table, rows, sets });
         }
+        half.lanes.retain(|lane| !lane.is_empty());
         self.lanes.retain(|lane| !lane.is_empty());
         half
     }

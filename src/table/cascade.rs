@@ -1,7 +1,8 @@
 //! What follows from one event for rows that it does not name, as data.
 //!
-//! Discord tells that a channel or a role is gone and leaves the rest to the reader; and a list of
-//! threads says of every thread that is missing from it that it is no longer listed.
+//! Discord tells that a channel or a role is gone and leaves the rest to the reader, also where it is
+//! found missing from a complete set; and a list of threads says of every thread that is missing from it
+//! that it is no longer listed.
 //!
 //! **Invariant:** a cascade is about the rows that were told before it. It is one statement over the
 //! tables, so whatever it may concern is written before it; rows told after it are written after it.
@@ -10,6 +11,7 @@ use super::{
     Merge, Origin, Row, Table,
     channels::{self, CHANNELS, PERMISSION_OVERWRITES, THREAD_MEMBERS, THREAD_TYPES},
     events::{self, SCHEDULED_EVENT_USERS, SCHEDULED_EVENTS, STAGE_INSTANCES},
+    guilds::ROLES,
     members::{self, MEMBERS, VOICE_STATES},
     moderation::{INVITE_CHANNEL_ID, INVITES},
 };
@@ -129,6 +131,35 @@ pub static ROLE_GONE: [Effect; 2] = [
     Effect { table: &MEMBERS, rows: Rows::Holding { column: members::ROLES } },
 ];
 
+/// A scheduled event is gone, and nobody is interested in it any more.
+pub static EVENT_GONE: [Effect; 1] = [Effect {
+    table: &SCHEDULED_EVENT_USERS,
+    rows: Rows::With { column: events::EVENT_USER_EVENT_ID, only: None },
+}];
+
+/// What follows when rows of a table are missing from a complete set: the same as from their deletion,
+/// which nobody was there to be told of.
+static WHEN_MISSING: [(&Table, &[Effect]); 3] =
+    [(&ROLES, &ROLE_GONE), (&CHANNELS, &CHANNEL_GONE), (&SCHEDULED_EVENTS, &EVENT_GONE)];
+
+/// What follows when rows of `table` are missing from a complete set.
+#[must_use]
+pub fn when_missing(table: &Table) -> &'static [Effect] {
+    let mut known = WHEN_MISSING.iter().filter(|(of, _)| std::ptr::eq(*of, table));
+    known.next().map_or(&[], |(_, effects)| effects)
+}
+
+impl Effect {
+    /// The table whose rows say which rows these are. An event that tells all of them leaves nothing to follow.
+    #[must_use]
+    pub fn follows_from(&self) -> &'static Table {
+        match self.rows {
+            Rows::Of { parents, .. } => parents,
+            Rows::With { .. } | Rows::Holding { .. } => self.table,
+        }
+    }
+}
+
 impl Cascade {
     /// Whether `later` says that the same is gone.
     #[must_use]
@@ -143,10 +174,10 @@ impl Cascade {
 }
 
 impl Rows {
-    /// Whether a row that is told before `id` is gone might be one of these, or might be in the table as
-    /// one of these and be told the time of its end.
+    /// Whether a row that is told before something is gone might be one of these, or might be in the table
+    /// as one of these and be told the time of its end. `is_gone` says of an id whether that is gone.
     #[must_use]
-    pub fn may_hold(&self, table: &Table, row: &Row, id: i64) -> bool {
+    pub fn may_hold(&self, table: &Table, row: &Row, is_gone: impl Fn(i64) -> bool) -> bool {
         let number = |column: usize| {
             let payload = row.get(table, column).and_then(|bytes| bytes.try_into().ok());
             payload.map(i64::from_be_bytes)
@@ -162,7 +193,7 @@ impl Rows {
                     let payload = row.get(table, column).and_then(|bytes| bytes.try_into().ok());
                     payload.map(i32::from_be_bytes).is_some_and(|value| !values.contains(&value))
                 });
-                let elsewhere = row.tells(*column) && number(*column) != Some(id);
+                let elsewhere = row.tells(*column) && !number(*column).is_some_and(is_gone);
                 let stays = table.columns[*column].merge == Merge::Key;
                 !other_kind && !(elsewhere && (stays || row.is_gone(table) == Some(false)))
             }
@@ -191,6 +222,25 @@ impl Cause {
             }
             (Self::ThreadsListed { .. }, Self::ThreadsListed { .. }) => true,
             _ => false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::table::TABLES;
+
+    #[test]
+    fn what_follows_from_a_missing_row_is_in_no_table_that_is_written_before() {
+        let place = |table: &Table| TABLES.iter().position(|known| std::ptr::eq(*known, table));
+        for (table, effects) in &WHEN_MISSING {
+            assert_eq!(table.columns[table.key_len() - 1].name, "id", "{}", table.name);
+            for effect in *effects {
+                let follows = [effect.table, effect.follows_from()];
+                let written_before = follows.into_iter().any(|it| place(it) < place(table));
+                assert!(!written_before, "{} follows from {}", effect.table.name, table.name);
+            }
         }
     }
 }

@@ -13,7 +13,10 @@ pub mod late;
 
 use std::fmt::Write;
 
-use super::{Column, Guard, Merge, Table, Tracked, Tracking, Type, row::bit, row::staged};
+use super::{
+    Column, Guard, Merge, Table, Tracked, Tracking, Type, cascade::when_missing, row::bit,
+    row::staged,
+};
 
 /// Name of the staging table of a table.
 #[must_use]
@@ -65,6 +68,11 @@ impl Recording {
         let history = tracking.history_columns(table);
         let shared = shared && echoes::applies_to(table, history);
         Self { tracked: tracking.of(table), history, shared }
+    }
+
+    /// Whether anything is recorded when rows end.
+    fn of_ends(self) -> bool {
+        self.tracked.delete || self.shared
     }
 
     fn only_what_is_due(self, table: &Table) -> String {
@@ -151,7 +159,8 @@ pub fn merge(table: &Table, round: Round) -> String {
 ///
 /// Parameters: one `bigint[]` per scope column, `timestamptz[]` (when it was told), `bigint[]` (by
 /// which bot), `smallint[]` (whether in passing), then one `bigint[]` per key column. A set that comes
-/// `late` says nothing of rows that are newer.
+/// `late` says nothing of rows that are newer. Where something follows from their end, it returns the keys
+/// of the marked rows.
 #[must_use]
 pub fn mark_absent(
     table: &Table,
@@ -202,7 +211,12 @@ pub fn mark_absent(
         key_labels = labels(key_len),
         is_present = equal("present", key_len),
     );
-    Some(changes::recording_ends(table, recording, &update))
+    let with = if when_missing(table).is_empty() {
+        changes::recording_ends
+    } else {
+        changes::returning_ends
+    };
+    Some(with(table, recording, &update))
 }
 
 fn quoted(column: &Column) -> String {

@@ -15,8 +15,8 @@ use crate::{
     store::{FlushSet, LaneRows, Progress},
     table::{
         Change, Row, Source, Table, Tracking,
-        cascade::{Cascade, Cause},
-        change::{RejectedEvent, SessionStart},
+        cascade::{Cascade, Cause, when_missing},
+        change::{RejectedEvent, ReplacedSet, SessionStart},
         guilds::{GUILD_BOTS, guild_bot},
         members::{MEMBERS, PRESENCES},
         users::USERS,
@@ -116,7 +116,7 @@ impl Batch {
     pub fn must_precede(&self, changes: &[Change]) -> bool {
         self.rows > 0
             && changes.iter().any(|change| match change {
-                Change::Set(set) => self.lane_of(set.table).hides(set),
+                Change::Set(set) => self.lane_of(set.table).hides(set) || self.may_follow(set),
                 Change::Cascade(cascade) => self.concerns(cascade),
                 Change::Row(table, row) => {
                     row.origin.source == Source::Sync
@@ -160,6 +160,18 @@ impl Batch {
                 earlier.guild_id == cascade.guild_id && earlier.cause.is_like(&cascade.cause)
             });
         listed_before || cascade.cause.tables().any(|table| self.lane_of(table).concerns(cascade))
+    }
+
+    /// Whether what waits might be among what follows from rows that are missing from the set.
+    fn may_follow(&self, set: &ReplacedSet) -> bool {
+        let effects = when_missing(set.table);
+        if effects.is_empty() {
+            return false;
+        }
+        let present: HashSet<i64> = set.present.iter().map(|key| key[1]).collect();
+        let (guild_id, is_gone) = (set.scope.values[0], |id| !present.contains(&id));
+        let mut tables = effects.iter().map(|effect| effect.table);
+        tables.any(|table| self.lane_of(table).may_follow(guild_id, effects, is_gone))
     }
 
     fn fold(&mut self, table: &'static Table, row: Row) {

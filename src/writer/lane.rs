@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, HashSet};
 
 use crate::table::{
     Guard, Key, Merge, Origin, Row, TABLES, Table, Tracking,
-    cascade::{Cascade, Cause},
+    cascade::{Cascade, Cause, Effect, when_missing},
     change::{ReplacedSet, Scope},
     encode,
 };
@@ -177,10 +177,11 @@ impl Lane {
     }
 
     /// Whether a set would end unflushed rows of which history is kept: they have to be written
-    /// before, since what was said of them is history too.
+    /// before, since what was said of them is history too. The same where something follows from the end
+    /// of a row: that is found in the table alone.
     #[must_use]
     pub fn hides(&self, set: &ReplacedSet) -> bool {
-        if self.history == 0 {
+        if self.history == 0 && when_missing(self.table).is_empty() {
             return false;
         }
         let (low, high) = set.scope.bounds();
@@ -195,19 +196,35 @@ impl Lane {
     /// Whether a cascade might say something about an unflushed row or set.
     #[must_use]
     pub fn concerns(&self, cascade: &Cascade) -> bool {
-        let guild = Scope::guild(cascade.guild_id);
-        if self.sets.range(guild.scopes()).next().is_some() {
-            return true;
-        }
-        let (low, high) = guild.bounds();
-        let mut rows = self.rows.range(low..=high).flat_map(|(_, rounds)| rounds.iter());
         match &cascade.cause {
-            Cause::ThreadsListed { .. } => rows.any(|row| row.inserts),
-            Cause::Gone { id, effects } => rows.any(|row| {
-                let mine = effects.iter().filter(|effect| std::ptr::eq(effect.table, self.table));
-                mine.into_iter().any(|effect| effect.rows.may_hold(self.table, row, *id))
-            }),
+            Cause::ThreadsListed { .. } => self.waits(cascade.guild_id, |row| row.inserts),
+            Cause::Gone { id, effects } => {
+                self.may_follow(cascade.guild_id, effects, |gone| gone == *id)
+            }
         }
+    }
+
+    /// Whether an unflushed row or set might be among what follows when things of a guild are gone;
+    /// `is_gone` says which.
+    #[must_use]
+    pub fn may_follow(
+        &self,
+        guild_id: i64,
+        effects: &[Effect],
+        is_gone: impl Fn(i64) -> bool,
+    ) -> bool {
+        self.waits(guild_id, |row| {
+            let mut mine = effects.iter().filter(|effect| std::ptr::eq(effect.table, self.table));
+            mine.any(|effect| effect.rows.may_hold(self.table, row, &is_gone))
+        })
+    }
+
+    /// Whether there is an unflushed set of a guild, or such a row.
+    fn waits(&self, guild_id: i64, such: impl FnMut(&Row) -> bool) -> bool {
+        let guild = Scope::guild(guild_id);
+        let (low, high) = guild.bounds();
+        self.sets.range(guild.scopes()).next().is_some()
+            || self.rows.range(low..=high).flat_map(|(_, rounds)| rounds.iter()).any(such)
     }
 
     /// The rows with their rounds, sorted by key, and the sets with theirs.

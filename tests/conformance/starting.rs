@@ -4,8 +4,11 @@ use dsqlstate::id::shard_of;
 use serde_json::{Value, json};
 
 use crate::support::{
-    samples::{ANN, CHANNEL, MESSAGE, added_reaction, ban, in_guild, invite, rule},
-    stream::{GUILD, Stream, channel, guild, member, message, role},
+    samples::{
+        ANN, CHANNEL, MESSAGE, THREAD, VOICE, added_reaction, ban, in_guild, invite, rule,
+        subscriber, thread_joined, voice_channel, whole_guild,
+    },
+    stream::{BOT, GUILD, Stream, channel, guild, member, message, role},
 };
 
 async fn state(stream: &Stream) -> Value {
@@ -153,6 +156,133 @@ async fn what_is_told_before_its_guild_is_kept() {
                       (select count(*) from discord.roles where deleted_at is null) as roles";
     let expected = json!({"reactions": 1, "messages": 1, "channels": 1, "roles": 2});
     assert_eq!(stream.rows(sql).await, [expected]);
+}
+
+/// What is there of a guild that lost things while nobody was told.
+const ALIVE: &str = "\
+    select (select array_agg(id order by id) from discord.channels where deleted_at is null) as channels, \
+           (select array_agg(user_id order by user_id) from discord.thread_members where left_at is null) as in_threads, \
+           (select array_agg(user_id) from discord.voice_states where left_at is null) as in_voice, \
+           (select array_agg(id) from discord.scheduled_events where deleted_at is null) as events, \
+           (select array_agg(user_id) from discord.scheduled_event_users where removed_at is null) as subscribers, \
+           (select array_agg(id) from discord.stage_instances where deleted_at is null) as stages, \
+           (select array_agg(code) from discord.invites where deleted_at is null) as invites, \
+           (select array_agg(id) from discord.permission_overwrites where deleted_at is null) as overwrites, \
+           (select roles from discord.members where user_id = 7) as roles";
+
+/// What `changes` has of everything, told apart by how it was noticed.
+async fn history(stream: &Stream) -> Vec<String> {
+    let sql = "select concat_ws(' ', action, entity, entity_id, source, old -> 'roles', new -> 'roles') as line \
+                 from discord.changes order by transaction_id, entity, entity_id, id";
+    let rows = stream.rows(sql).await;
+    rows.iter().map(|row| row["line"].as_str().unwrap().to_owned()).collect()
+}
+
+/// A guild with something that hangs on everything, told as it is before the bot is away.
+fn told_before() -> Vec<(&'static str, Value)> {
+    vec![
+        ("GUILD_CREATE", whole_guild()),
+        ("THREAD_MEMBERS_UPDATE", thread_joined(THREAD, 9)),
+        ("GUILD_SCHEDULED_EVENT_USER_ADD", subscriber(240, ANN)),
+        ("INVITE_CREATE", invite("abc")),
+    ]
+}
+
+#[actix::test]
+async fn what_is_missing_in_guild_create_takes_along_what_its_deletion_would() {
+    let mut without = guild(&[]);
+    without["channels"] = json!([]);
+    let mut events = told_before();
+    events.push(("GUILD_CREATE", without.clone()));
+    events.push(("GUILD_CREATE", without));
+    for in_one_flush in [false, true] {
+        let mut stream = Stream::new().await;
+        stream.ready(&[GUILD]).await;
+        if in_one_flush {
+            stream.send_all(&events).await;
+        } else {
+            for (event, d) in &events {
+                stream.send(event, d).await;
+            }
+        }
+        let nothing = json!({"channels": null, "in_threads": null, "in_voice": null, "events": null,
+            "subscribers": null, "stages": null, "invites": null, "overwrites": null, "roles": []});
+        assert_eq!(stream.rows(ALIVE).await, [nothing], "in one flush: {in_one_flush}");
+        let expected = [
+            format!("delete channels {CHANNEL} sync"),
+            format!("delete channels {VOICE} sync"),
+            format!("delete channels {THREAD} sync"),
+            format!("update members {ANN} sync [5] []"),
+            "delete permission_overwrites 5 sync".to_owned(),
+            "delete roles 5 sync".to_owned(),
+        ];
+        assert_eq!(history(&stream).await, expected, "in one flush: {in_one_flush}");
+        let noticed = "select count(distinct at) from discord.changes";
+        assert_eq!(stream.value(noticed).await, 1, "all at once, when it was noticed");
+    }
+}
+
+#[actix::test]
+async fn what_guild_create_tells_is_there_whatever_else_is_missing_in_it() {
+    let mut stream = Stream::new().await;
+    stream.ready(&[GUILD]).await;
+    for (event, d) in &told_before() {
+        stream.send(event, d).await;
+    }
+    // The event and the visitor moved on, the thread is listed without its channel.
+    let mut moved = whole_guild();
+    moved["roles"] = json!([role(GUILD, "@everyone")]);
+    let mut other = voice_channel();
+    other["id"] = json!("111");
+    moved["channels"] = json!([other]);
+    moved["guild_scheduled_events"][0]["channel_id"] = json!("111");
+    moved["voice_states"][0]["channel_id"] = json!("111");
+    moved["voice_states"][0]["member"]["roles"] = json!([]);
+    moved["stage_instances"][0]["channel_id"] = json!("111");
+    moved["members"] = json!([member(8, "bob", &[])]);
+    let mut invited = invite("def");
+    invited["channel_id"] = json!("111");
+    // Told after it, in the same flush: a role and a channel that are new, and what hangs on them.
+    stream
+        .send_all(&[
+            ("GUILD_CREATE", moved),
+            ("GUILD_ROLE_CREATE", in_guild(json!({"role": role(6, "new")}))),
+            ("GUILD_MEMBER_UPDATE", in_guild(member(ANN, "ann", &[6]))),
+            ("INVITE_CREATE", invited),
+        ])
+        .await;
+    let expected = json!({"channels": [111, THREAD], "in_threads": [9, BOT], "in_voice": [ANN],
+        "events": [240], "subscribers": [ANN], "stages": [230], "invites": ["def"], "overwrites": null, "roles": [6]});
+    assert_eq!(stream.rows(ALIVE).await, [expected]);
+    let changes = history(&stream).await;
+    let of = |entity: &str| changes.iter().filter(|line| line.contains(entity)).collect::<Vec<_>>();
+    assert_eq!(
+        of("members"),
+        [
+            &format!("update members {ANN} sync [5] []"),
+            &format!("update members {ANN} event [] [6]")
+        ]
+    );
+    let of_thread = of(&format!("channels {THREAD}"));
+    assert!(of_thread.is_empty(), "it was there all the time: {of_thread:?}");
+}
+
+#[actix::test]
+async fn what_is_missing_at_the_first_load_is_no_history() {
+    let mut stream = Stream::new().await;
+    stream.ready(&[GUILD]).await;
+    // Told by what refers to a role, a channel and an event that nobody has told.
+    stream.send("GUILD_MEMBER_UPDATE", &in_guild(member(ANN, "ann", &[5]))).await;
+    stream.send("INVITE_CREATE", &invite("abc")).await;
+    stream.send("GUILD_SCHEDULED_EVENT_USER_ADD", &subscriber(240, ANN)).await;
+    let mut without = guild(&[]);
+    without["channels"] = json!([]);
+    stream.send("GUILD_CREATE", &without).await;
+    assert_eq!(history(&stream).await, [""; 0]);
+    let sql = "select (select count(*) from discord.invites where deleted_at is null) as invites, \
+                      (select count(*) from discord.scheduled_event_users where removed_at is null) as subscribers, \
+                      (select roles from discord.members where user_id = 7) as roles";
+    assert_eq!(stream.rows(sql).await, [json!({"invites": 1, "subscribers": 1, "roles": [5]})]);
 }
 
 /// Those are told only by events that need a permission, and no list of them is ever sent.

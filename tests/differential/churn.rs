@@ -49,7 +49,11 @@ fn part_of_the_guild(rng: &mut SmallRng) -> Value {
     guild["emojis"] = list(&some(rng, 200), |id| emoji(*id, "e"));
     guild["guild_scheduled_events"] = list(&some(rng, 240), |id| scheduled_event(*id));
     guild["stage_instances"] = list(&some(rng, 230), |id| stage(*id));
-    guild["channels"] = json!([channel(CHANNEL, &some(rng, 4)), voice_channel()]);
+    let channels = [channel(CHANNEL, &some(rng, 4)), voice_channel()];
+    guild["channels"] = channels.into_iter().filter(|_| rng.random_bool(0.7)).collect();
+    if rng.random_bool(0.4) {
+        guild["roles"] = json!([role(GUILD, "@everyone")]);
+    }
     if rng.random_bool(0.3) {
         guild["voice_states"] = json!([]);
     }

@@ -26,14 +26,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         name: "role-deletion",
         description: "One event stands for the role, its place in every member and its overwrites.",
         steps: &[step("role {role} of guild {guild} is deleted; members had it", |play| {
-            let guild_id = play.guild_id();
-            let Some(guild) = play.hub.world.made_guild(guild_id) else { return };
-            let held = guild.members.iter().flat_map(|member| member.roles.iter());
-            let is_free = |id: &Snowflake| guild.roles.get(&id.0).is_some_and(|role| !role.managed);
-            let role = held.copied().find(|id| is_free(id) && id.0 != guild_id);
-            let Some(role) = role else { return };
-            play.note("role", role.0);
-            play.scene(|scene| structure::delete_one_role(scene, role));
+            delete_held_role(play);
         })],
     },
     Scenario {
@@ -66,6 +59,31 @@ pub(super) const SCENARIOS: &[Scenario] = &[
             step("category {category} is deleted; channel {child} stays", |play| {
                 delete(play, "category")
             }),
+        ],
+    },
+    Scenario {
+        name: "deletions-while-offline",
+        description: "Channels with threads, events, invites and people in them, and a role that members have, \
+                      are missing in GUILD_CREATE: what goes with them is gone as if their deletion had been told.",
+        steps: &[
+            step(
+                "text channel {text} gets a thread with a member, messages, a reaction, an invite",
+                fill_text,
+            ),
+            step(
+                "voice channel {voice} gets a visitor, an event with a subscriber, an invite",
+                fill_voice,
+            ),
+            step(
+                "the sessions end; channels {text} and {voice} and role {role} of guild {guild} are deleted",
+                |play| {
+                    play.end_sessions();
+                    delete(play, "text");
+                    delete(play, "voice");
+                    delete_held_role(play);
+                },
+            ),
+            step("guild {guild} is told without what was deleted unseen", |_| {}),
         ],
     },
     Scenario {
@@ -252,6 +270,18 @@ fn put_channel(play: &mut Play<'_>, channel: Channel) {
 fn delete(play: &mut Play<'_>, name: &'static str) {
     let id = play.noted(name);
     play.scene(|scene| channels::delete_one(scene, id));
+}
+
+/// Deletes a role that members have.
+fn delete_held_role(play: &mut Play<'_>) {
+    let guild_id = play.guild_id();
+    let Some(guild) = play.hub.world.made_guild(guild_id) else { return };
+    let held = guild.members.iter().flat_map(|member| member.roles.iter());
+    let is_free = |id: &Snowflake| guild.roles.get(&id.0).is_some_and(|role| !role.managed);
+    let role = held.copied().find(|id| is_free(id) && id.0 != guild_id);
+    let Some(role) = role else { return };
+    play.note("role", role.0);
+    play.scene(|scene| structure::delete_one_role(scene, role));
 }
 
 fn new_thread(play: &mut Play<'_>) {

@@ -77,9 +77,7 @@ impl Reader {
             }
             "GUILD_CREATE" => self.guild_create(id(&d["id"]), d),
             "GUILD_UPDATE" => {
-                let guild_id = id(&d["id"]);
-                let roles = self.roles.iter_mut().filter(|(key, _)| key.0 == guild_id);
-                roles.for_each(|(_, role)| role.1 = true);
+                self.roles_gone(id(&d["id"]), d);
                 for role in list(&d["roles"]) {
                     self.roles.insert((id(&d["id"]), id(&role["id"])), (role.clone(), false));
                 }
@@ -154,11 +152,25 @@ impl Reader {
 
     fn guild_create(&mut self, guild_id: u64, d: &Value) {
         let of_guild = |key: &Key| key.0 == guild_id;
-        self.roles.iter_mut().filter(|(key, _)| of_guild(key)).for_each(|(_, role)| role.1 = true);
-        self.channels
-            .iter_mut()
-            .filter(|(key, channel)| of_guild(key) && !channel.0["thread_metadata"].is_object())
-            .for_each(|(_, channel)| gone(channel));
+        self.roles_gone(guild_id, d);
+        let ids = |of: &str| list(&d[of]).iter().map(|it| it["id"].clone()).collect::<Vec<_>>();
+        let (listed, threads) = (ids("channels"), ids("threads"));
+        let known = self.channels.iter().filter(|(key, (channel, gone))| {
+            let is_thread = channel["thread_metadata"].is_object();
+            of_guild(key) && !gone && !is_thread && !listed.contains(&channel["id"])
+        });
+        let missing: Vec<Value> = known.map(|(_, channel)| channel.0["id"].clone()).collect();
+        for channel in missing {
+            self.channel_gone(guild_id, id(&channel));
+            self.entities.invites_gone(&d["id"], &channel);
+            let channel = json!({ "guild_id": d["id"], "id": channel });
+            for thread_id in entities::thread_ids(&self.channels, &channel) {
+                if !threads.contains(&thread_id.to_string().into()) {
+                    self.channel_gone(guild_id, thread_id);
+                    self.entities.thread_gone(&d["id"], &thread_id.to_string());
+                }
+            }
+        }
         self.unlist(guild_id, None);
         self.voice.iter_mut().filter(|(key, _)| of_guild(key)).for_each(|(_, at)| at.1 = true);
         for role in list(&d["roles"]) {
@@ -259,6 +271,16 @@ impl Reader {
         for (_, (member, _)) in self.members.iter_mut().filter(|(key, _)| key.0 == guild_id) {
             member["roles"].as_array_mut().unwrap().retain(|role| role != role_id);
         }
+    }
+
+    /// Roles that a guild does not list.
+    fn roles_gone(&mut self, guild_id: u64, d: &Value) {
+        let listed: Vec<&Value> = list(&d["roles"]).iter().map(|role| &role["id"]).collect();
+        let known = self.roles.iter().filter(|(key, (role, gone))| {
+            key.0 == guild_id && !gone && !listed.contains(&&role["id"])
+        });
+        let missing: Vec<Value> = known.map(|(_, role)| role.0["id"].clone()).collect();
+        missing.iter().for_each(|role_id| self.role_delete(guild_id, role_id));
     }
 
     fn chunk(&mut self, guild_id: u64, d: &Value) {

@@ -184,6 +184,25 @@ async fn what_changed_while_nobody_was_told_is_found_by_comparing() {
 }
 
 #[tokio::test]
+async fn what_hangs_on_something_that_is_missing_is_gone_with_it() {
+    let truth = truth_after("deletions-while-offline").await;
+    for (table, tombstone) in [("scheduled_event_users", "removed_at"), ("invites", "deleted_at")] {
+        let rows = rows(&truth, table);
+        assert!(!rows.is_empty(), "{table}");
+        assert!(rows.iter().all(|row| row[tombstone]["__set"] == true), "{table}: {rows:?}");
+    }
+    let changes = rows(&truth, "changes");
+    let found = changes.iter().filter(|row| row["source"] == "sync");
+    let count = |entity: &str, action: &str| {
+        let of_it = found.clone().filter(|row| row["entity"] == entity);
+        of_it.filter(|row| row["action"] == action).count()
+    };
+    assert_eq!(count("channels", "delete"), 3, "two channels and a thread: {changes:?}");
+    assert_eq!(count("roles", "delete"), 1);
+    assert!(count("members", "update") > 0, "whoever had the role lost it: {changes:?}");
+}
+
+#[tokio::test]
 async fn a_first_load_is_no_history_and_a_removal_and_a_return_are() {
     let simulator = start(small(3));
     let guild_id = simulator.guild_ids()[0];

@@ -72,7 +72,7 @@ impl EntitiesTold {
         let events = &snapshot.scheduled_events;
         let gone = self.scheduled_events.replace(events.iter().map(|event| (event.id.0, event)));
         for event_id in gone {
-            self.leave_subscribers_open(event_id);
+            self.end_subscribers(event_id);
         }
         for (thread, member) in &snapshot.threads {
             match member {
@@ -83,9 +83,9 @@ impl EntitiesTold {
         }
     }
 
-    /// A channel was found missing: Discord does not say that its invites are gone with it.
-    pub(super) fn miss_channel(&mut self, channel_id: u64) {
-        self.invites.leave_open_where(|invite| invite.channel_id.0 == channel_id);
+    /// A channel is gone: nobody is invited to it any more.
+    pub(super) fn end_invites(&mut self, channel_id: u64) {
+        self.invites.end_where(|_, invite| invite.channel_id.0 == channel_id);
     }
 
     /// A channel was deleted.
@@ -95,7 +95,7 @@ impl EntitiesTold {
             self.end_subscribers(event_id);
         }
         self.stages.end_where(|_, stage| stage.channel_id.0 == channel_id);
-        self.invites.end_where(|_, invite| invite.channel_id.0 == channel_id);
+        self.end_invites(channel_id);
         self.end_thread(channel_id);
     }
 

@@ -147,13 +147,7 @@ impl GuildTold {
         self.replace_roles(&snapshot.roles);
         self.entities.list_expressions(&snapshot.guild);
         self.entities.list(snapshot, bot_id);
-        let present: BTreeSet<u64> = snapshot.channels.iter().map(|channel| channel.id.0).collect();
-        for (id, told) in &mut self.channels {
-            if !told.gone && !told.channel.is_thread() && !present.contains(id) {
-                told.gone = true;
-                self.entities.miss_channel(*id);
-            }
-        }
+        self.miss_channels(snapshot);
         self.unlist_threads(None);
         for channel in &snapshot.channels {
             self.put_channel(channel);
@@ -171,6 +165,23 @@ impl GuildTold {
             for state in voice_states {
                 self.put_voice(state);
             }
+        }
+    }
+
+    /// Channels that are not listed were deleted unseen, with what a deletion takes along. Of that, events,
+    /// stages and overwrites are listed too, and so may threads be.
+    fn miss_channels(&mut self, snapshot: &GuildSnapshot) {
+        let threads = snapshot.threads.iter().map(|(thread, _)| thread);
+        let listed: BTreeSet<u64> =
+            snapshot.channels.iter().chain(threads).map(|channel| channel.id.0).collect();
+        let channels = self
+            .channels
+            .iter()
+            .filter(|(id, told)| !told.gone && !told.channel.is_thread() && !listed.contains(id));
+        let missing: Vec<u64> = channels.map(|(&id, _)| id).collect();
+        for channel_id in missing {
+            self.end_channel(channel_id, &listed);
+            self.entities.end_invites(channel_id);
         }
     }
 
@@ -234,15 +245,20 @@ impl GuildTold {
 
     /// One event stands for the channel, its threads and everything else that hangs on it but messages.
     pub(super) fn delete_channel(&mut self, channel_id: u64) {
+        self.end_channel(channel_id, &BTreeSet::new());
+        self.entities.delete_channel(channel_id);
+    }
+
+    /// A channel is gone with who is in it and its threads, but for those that are listed as there.
+    fn end_channel(&mut self, channel_id: u64, listed: &BTreeSet<u64>) {
         let parent = Some(Snowflake(channel_id));
         for (&id, told) in &mut self.channels {
             let is_its_thread = told.channel.parent_id == parent && told.channel.is_thread();
-            if id == channel_id || is_its_thread {
+            if id == channel_id || is_its_thread && !listed.contains(&id) {
                 told.gone = true;
                 self.entities.end_thread(id);
             }
         }
-        self.entities.delete_channel(channel_id);
         for told in self.voice_states.values_mut() {
             told.gone |= told.object.channel_id == parent;
         }
@@ -322,9 +338,13 @@ impl GuildTold {
         self.voice_states.insert(state.user_id.0, Told { object: Arc::clone(state), gone });
     }
 
+    /// These are all roles: others were deleted unseen.
     fn replace_roles(&mut self, roles: &[Arc<Role>]) {
-        for told in self.roles.values_mut() {
-            told.gone = true;
+        let present: BTreeSet<u64> = roles.iter().map(|role| role.id.0).collect();
+        let known = self.roles.iter().filter(|(id, told)| !told.gone && !present.contains(id));
+        let missing: Vec<u64> = known.map(|(&id, _)| id).collect();
+        for role_id in missing {
+            self.delete_role(role_id);
         }
         for role in roles {
             self.put_role(role);

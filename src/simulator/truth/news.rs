@@ -4,6 +4,7 @@
 //! the event tells, and nothing that was told is copied.
 
 use std::{
+    borrow::Cow,
     collections::{BTreeSet, HashSet},
     sync::Arc,
 };
@@ -26,9 +27,8 @@ use crate::{
 impl Truth {
     /// The changes of an event that is still to be folded in.
     pub(super) fn changes_of(&self, event: &Event) -> Vec<(Place, ChangeTold)> {
-        let news =
-            News { truth: self, changes: Changes { source: Source::Event, told: Vec::new() } };
-        news.of(event)
+        let changes = Changes { source: Source::Event, told: Vec::new() };
+        News { truth: self, changes, lost_roles: BTreeSet::new() }.of(event)
     }
 }
 
@@ -36,6 +36,8 @@ impl Truth {
 struct News<'t> {
     truth: &'t Truth,
     changes: Changes,
+    /// Roles that the event has taken from their members so far.
+    lost_roles: BTreeSet<Snowflake>,
 }
 
 impl<'t> News<'t> {
@@ -45,7 +47,9 @@ impl<'t> News<'t> {
             Event::GuildCreate(snapshot) => self.guild_create(snapshot),
             Event::GuildUpdate { guild, roles } => {
                 self.guild(guild);
-                self.all_roles(guild.id.0, roles, true);
+                for role_id in self.all_roles(guild.id.0, roles, true) {
+                    self.overwrites_of_role_end(guild.id.0, role_id);
+                }
             }
             Event::GuildDelete { guild_id, unavailable: true }
             | Event::GuildCreateInOutage(guild_id) => {
@@ -151,10 +155,10 @@ impl<'t> News<'t> {
         self.bot(guild_id, Some("available"));
         let is_news = self.is_confirmed(guild_id);
         self.found(|news| {
-            news.people(guild_id, &snapshot.members);
             news.guild(&snapshot.guild);
             news.all_roles(guild_id, &snapshot.roles, is_news);
-            news.all_channels(guild_id, &snapshot.channels);
+            news.people(guild_id, &snapshot.members);
+            news.all_channels(snapshot);
             for channel in &snapshot.channels {
                 news.channel(channel, is_news);
             }
@@ -174,17 +178,21 @@ impl<'t> News<'t> {
         self.changes.compare(guild_id, role.id.0, before, Some(role), is_news);
     }
 
-    /// These are all roles of the guild.
-    fn all_roles(&mut self, guild_id: u64, roles: &[Arc<Role>], is_news: bool) {
+    /// These are all roles of the guild: members lose those that are missing. Returns those.
+    fn all_roles(&mut self, guild_id: u64, roles: &[Arc<Role>], is_news: bool) -> Vec<u64> {
         let present: HashSet<u64> = roles.iter().map(|role| role.id.0).collect();
+        let mut missing = Vec::new();
         for (&id, told) in self.told(guild_id).into_iter().flat_map(|told| &told.roles) {
             if !told.gone && !present.contains(&id) {
                 self.changes.compare(guild_id, id, Some(told.object.as_ref()), None, false);
+                self.members_lose(guild_id, id);
+                missing.push(id);
             }
         }
         for role in roles {
             self.role(guild_id, role, is_news);
         }
+        missing
     }
 
     /// A role is gone, from members and overwrites too.
@@ -193,20 +201,30 @@ impl<'t> News<'t> {
         let was_told = told.is_some_and(|told| told.roles.contains_key(&role_id));
         let before = told.and_then(|told| told.role(role_id));
         self.changes.end(guild_id, role_id, before, was_told);
-        let Some(told) = told else { return };
-        for (&channel_id, channel) in &told.channels {
+        self.overwrites_of_role_end(guild_id, role_id);
+        self.members_lose(guild_id, role_id);
+    }
+
+    fn overwrites_of_role_end(&mut self, guild_id: u64, role_id: u64) {
+        let told = self.told(guild_id);
+        for (&channel_id, channel) in told.into_iter().flat_map(|told| &told.channels) {
             for overwrite in channel.live_overwrites().filter(|it| it.id.0 == role_id) {
                 let (channel_id, before) = (Some(channel_id), Some(overwrite));
                 self.changes.compare_in(guild_id, channel_id, role_id, before, None, false);
             }
         }
-        for (&user_id, told) in told.members.iter().filter(|(_, told)| !told.gone) {
-            let member = told.object.as_ref();
-            if member.roles.contains(&Snowflake(role_id)) {
-                let roles = member.roles.iter().copied().filter(|id| id.0 != role_id).collect();
-                let after = Member { roles, ..member.clone() };
-                self.changes.compare(guild_id, user_id, Some(member), Some(&after), false);
-            }
+    }
+
+    fn members_lose(&mut self, guild_id: u64, role_id: u64) {
+        let role_id = Snowflake(role_id);
+        let members = self.told(guild_id).into_iter().flat_map(|told| &told.members);
+        let present = members.filter(|(_, told)| !told.gone);
+        let lost = self.lost_roles.clone();
+        self.lost_roles.insert(role_id);
+        for (&user_id, told) in present.filter(|(_, told)| told.object.roles.contains(&role_id)) {
+            let before = without(&told.object, &lost);
+            let after = without(&told.object, &self.lost_roles);
+            self.changes.compare(guild_id, user_id, Some(&*before), Some(&*after), false);
         }
     }
 
@@ -230,11 +248,26 @@ impl<'t> News<'t> {
     }
 
     /// These are all channels of the guild; threads may be missing.
-    fn all_channels(&mut self, guild_id: u64, channels: &[Arc<Channel>]) {
-        let present: HashSet<u64> = channels.iter().map(|channel| channel.id.0).collect();
+    fn all_channels(&mut self, snapshot: &GuildSnapshot) {
+        let guild_id = snapshot.guild.id.0;
+        let threads = snapshot.threads.iter().map(|(thread, _)| thread);
+        let listed: HashSet<u64> =
+            snapshot.channels.iter().chain(threads).map(|channel| channel.id.0).collect();
         for (&id, told) in self.told(guild_id).into_iter().flat_map(|told| &told.channels) {
-            if !told.channel.is_thread() && !present.contains(&id) {
+            if !told.gone && !told.channel.is_thread() && !listed.contains(&id) {
                 self.channel_with_overwrites_end(guild_id, id);
+                self.threads_end(guild_id, id, &listed);
+            }
+        }
+    }
+
+    /// The threads of a channel are gone, but for those that are listed as there.
+    fn threads_end(&mut self, guild_id: u64, channel_id: u64, listed: &HashSet<u64>) {
+        let parent = Some(Snowflake(channel_id));
+        for (id, told) in self.told(guild_id).into_iter().flat_map(|told| &told.channels) {
+            let is_its_thread = told.channel.is_thread() && told.channel.parent_id == parent;
+            if is_its_thread && !listed.contains(id) {
+                self.channel_end(guild_id, *id);
             }
         }
     }
@@ -242,11 +275,7 @@ impl<'t> News<'t> {
     fn channel_delete(&mut self, channel: &Channel) {
         let (guild_id, id) = (channel.guild_id.0, channel.id.0);
         self.channel_with_overwrites_end(guild_id, id);
-        for (&thread_id, told) in self.told(guild_id).into_iter().flat_map(|told| &told.channels) {
-            if told.channel.is_thread() && told.channel.parent_id == Some(channel.id) {
-                self.channel_end(guild_id, thread_id);
-            }
-        }
+        self.threads_end(guild_id, id, &HashSet::new());
     }
 
     fn channel_with_overwrites_end(&mut self, guild_id: u64, id: u64) {
@@ -279,7 +308,8 @@ impl<'t> News<'t> {
 
     fn member(&mut self, guild_id: u64, member: &Member, is_news: bool) {
         let before = self.told(guild_id).and_then(|told| told.member(member.user_id));
-        self.changes.compare(guild_id, member.user_id, before, Some(member), is_news);
+        let before = before.map(|member| without(member, &self.lost_roles));
+        self.changes.compare(guild_id, member.user_id, before.as_deref(), Some(member), is_news);
     }
 
     fn person(&mut self, guild_id: u64, person: &Person, is_news: bool) {
@@ -347,4 +377,13 @@ impl<'t> News<'t> {
             self.changes.end(guild_id, user_id, before.as_ref(), told.is_some());
         }
     }
+}
+
+/// The member without some roles.
+fn without<'m>(member: &'m Member, lost: &BTreeSet<Snowflake>) -> Cow<'m, Member> {
+    if !member.roles.iter().any(|id| lost.contains(id)) {
+        return Cow::Borrowed(member);
+    }
+    let roles = member.roles.iter().copied().filter(|id| !lost.contains(id)).collect();
+    Cow::Owned(Member { roles, ..member.clone() })
 }

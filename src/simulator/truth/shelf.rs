@@ -85,13 +85,6 @@ impl<K: Ord, T> Shelf<K, T> {
         }
     }
 
-    /// Whether those that are chosen are gone is left open.
-    pub(super) fn leave_open_where(&mut self, chosen: impl Fn(&T) -> bool) {
-        for entry in self.0.values_mut().filter(|entry| chosen(&entry.object)) {
-            entry.end.leave_open();
-        }
-    }
-
     /// These are all there are; returns the keys of those that are gone with it.
     pub(super) fn replace<'a>(&mut self, present: impl Iterator<Item = (K, &'a Arc<T>)>) -> Vec<K>
     where

@@ -191,30 +191,55 @@ fn tracked_columns(table: &Table, columns: u64) -> impl Iterator<Item = usize> +
 /// `update` ends in `returning`, of the alias `t` and of `told (at, bot_id, source)`.
 #[must_use]
 pub fn recording_ends(table: &Table, recording: Recording, update: &str) -> String {
-    let Recording { tracked, history, shared } = recording;
-    if !tracked.delete && !shared {
+    if !recording.of_ends() {
         return update.to_owned();
     }
-    format!(
-        "with ended as ({update} returning t.*, told.at as told_at, told.bot_id as told_bot, \
-                told.source as told_source){noted} \
-         insert into discord.changes ({COLUMNS}) \
+    let (ended, insert) = ends(table, recording, update);
+    format!("with {ended} {insert}")
+}
+
+/// The same, as a query that returns the keys of the ended rows in their order.
+#[must_use]
+pub fn returning_ends(table: &Table, recording: Recording, update: &str) -> String {
+    let key = |prefix: &str| super::names(table, 0..table.key_len(), prefix);
+    if !recording.of_ends() {
+        return format!(
+            "with ended as ({update} returning {}) select * from ended order by {}",
+            key("t."),
+            key("")
+        );
+    }
+    let (ended, insert) = ends(table, recording, update);
+    let key = key("ended.");
+    format!("with {ended}, recorded as ({insert}) select {key} from ended order by {key}")
+}
+
+/// Common table expressions, `ended` among them, and the insert that records it.
+fn ends(table: &Table, recording: Recording, update: &str) -> (String, String) {
+    let Recording { tracked, history, shared } = recording;
+    let noted = if shared {
+        let tombstone = table.only(Merge::Tombstone);
+        noting_changed(table, history, "ended", |i| {
+            (Some(i) == tombstone).then(|| "null::timestamptz".to_owned())
+        })
+    } else {
+        String::new()
+    };
+    let ended = format!(
+        "ended as ({update} returning t.*, told.at as told_at, told.bot_id as told_bot, \
+                told.source as told_source){noted}"
+    );
+    let insert = format!(
+        "insert into discord.changes ({COLUMNS}) \
          select {TRANSACTION}, ended.told_at, ended.told_bot, {identity}, 'delete', \
                 case ended.told_source when 0 then 'event' else 'sync' end, {old}, null \
            from ended where {is_tracked} order by {key}",
         identity = identity(table, "ended"),
         old = all(table, tracked.columns, |i| format!("ended.{}", quoted(&table.columns[i]))),
         key = super::names(table, 0..table.key_len(), "ended."),
-        noted = if shared {
-            let tombstone = table.only(Merge::Tombstone);
-            noting_changed(table, history, "ended", |i| {
-                (Some(i) == tombstone).then(|| "null::timestamptz".to_owned())
-            })
-        } else {
-            String::new()
-        },
         is_tracked = tracked.delete,
-    )
+    );
+    (ended, insert)
 }
 
 /// Takes an id out of the arrays that hold it, and records it. `told` is one row of what is gone:

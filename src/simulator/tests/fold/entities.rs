@@ -70,6 +70,13 @@ impl Entities {
                 self.replace("stickers", guild, "id", &d["stickers"]);
                 self.replace("soundboard_sounds", guild, "sound_id", &d["soundboard_sounds"]);
                 self.replace("stage_instances", guild, "id", &d["stage_instances"]);
+                let listed: Vec<String> =
+                    list(&d["guild_scheduled_events"]).iter().map(|it| text(&it["id"])).collect();
+                let events = self.rows("scheduled_events").iter().filter(|(key, row)| {
+                    key[0] == text(guild) && !row.1 && !listed.contains(&key[1])
+                });
+                let missing: Vec<String> = events.map(|(key, _)| key[1].clone()).collect();
+                missing.iter().for_each(|event| self.event_gone(guild, event));
                 self.replace("scheduled_events", guild, "id", &d["guild_scheduled_events"]);
                 for thread in list(&d["threads"]) {
                     self.thread_member(guild, &thread["member"]);
@@ -224,10 +231,13 @@ impl Entities {
         self.end_where("scheduled_event_users", guild, |key, _| key[1] == event);
     }
 
+    pub(super) fn invites_gone(&mut self, guild: &Value, channel: &Value) {
+        self.end_where("invites", guild, |_, object| object["channel_id"] == *channel);
+    }
+
     fn channel_gone(&mut self, guild: &Value, channel: &Value) {
-        for table in ["stage_instances", "invites"] {
-            self.end_where(table, guild, |_, object| object["channel_id"] == *channel);
-        }
+        self.end_where("stage_instances", guild, |_, object| object["channel_id"] == *channel);
+        self.invites_gone(guild, channel);
         let events: Vec<String> = self
             .rows("scheduled_events")
             .iter()

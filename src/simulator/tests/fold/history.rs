@@ -64,7 +64,9 @@ impl History {
             "GUILD_UPDATE" => {
                 let guild_id = id(&d["id"]);
                 self.is((guild_id, "guilds", 0, guild_id), fields(d, &GUILD), "event", false);
-                self.roles(guild_id, d, "event", true);
+                for role_id in self.roles(guild_id, d, "event", true) {
+                    self.overwrites_gone(guild_id, role_id, "event");
+                }
             }
             "GUILD_DELETE" => {
                 let state = (d["unavailable"] == true).then_some("unavailable");
@@ -199,9 +201,29 @@ impl History {
         let is_news = !self.confirmed.insert(guild_id);
         self.is((guild_id, "guilds", 0, guild_id), fields(d, &GUILD), "sync", false);
         self.roles(guild_id, d, "sync", is_news);
-        let channels: BTreeSet<u64> = list(&d["channels"]).iter().map(|it| id(&it["id"])).collect();
+        let ids = |of: &str| list(&d[of]).iter().map(|it| id(&it["id"])).collect::<BTreeSet<u64>>();
+        let (channels, threads) = (ids("channels"), ids("threads"));
+        let was_there = |known: &BTreeMap<Place, Known>, channel_id: &Value| {
+            let place = (guild_id, "channels", 0, channel_id.as_u64().unwrap_or(0));
+            known.get(&place).is_some_and(|known| known.is_there)
+        };
+        let orphans: BTreeSet<u64> = self
+            .known
+            .iter()
+            .filter(|(place, thread)| {
+                let parent = thread.fields.get("parent_id").filter(|_| thread.is_thread);
+                (place.0, place.1) == (guild_id, "channels")
+                    && !threads.contains(&place.3)
+                    && parent.is_some_and(|parent| {
+                        was_there(&self.known, parent)
+                            && !channels.contains(&parent.as_u64().unwrap_or(0))
+                    })
+            })
+            .map(|(place, _)| place.3)
+            .collect();
         self.all_gone(guild_id, "sync", |place, known| match place.1 {
-            "channels" => !known.is_thread && !channels.contains(&place.3),
+            "channels" if known.is_thread => orphans.contains(&place.3),
+            "channels" => !channels.contains(&place.3),
             "permission_overwrites" => !channels.contains(&place.2),
             _ => false,
         });
@@ -214,12 +236,21 @@ impl History {
         }
     }
 
-    fn roles(&mut self, guild_id: u64, d: &Value, source: &'static str, is_news: bool) {
+    /// Returns the roles that are gone.
+    fn roles(&mut self, guild_id: u64, d: &Value, source: &'static str, is_news: bool) -> Vec<u64> {
         let present: BTreeSet<u64> = list(&d["roles"]).iter().map(|role| id(&role["id"])).collect();
-        self.all_gone(guild_id, source, |place, _| {
-            place.1 == "roles" && !present.contains(&place.3)
+        let known = self.known.iter().filter(|(place, known)| {
+            (place.0, place.1) == (guild_id, "roles")
+                && known.is_there
+                && !present.contains(&place.3)
         });
+        let missing: Vec<u64> = known.map(|(place, _)| place.3).collect();
+        for role_id in &missing {
+            self.gone((guild_id, "roles", 0, *role_id), source);
+            self.taken(guild_id, *role_id, source);
+        }
         list(&d["roles"]).iter().for_each(|role| self.role(guild_id, role, source, is_news));
+        missing
     }
 
     fn role(&mut self, guild_id: u64, role: &Value, source: &'static str, is_news: bool) {
@@ -229,9 +260,18 @@ impl History {
 
     fn role_delete(&mut self, guild_id: u64, role_id: u64) {
         self.gone((guild_id, "roles", 0, role_id), "event");
-        self.all_gone(guild_id, "event", |place, _| {
+        self.overwrites_gone(guild_id, role_id, "event");
+        self.taken(guild_id, role_id, "event");
+    }
+
+    fn overwrites_gone(&mut self, guild_id: u64, role_id: u64, source: &'static str) {
+        self.all_gone(guild_id, source, |place, _| {
             place.1 == "permission_overwrites" && place.3 == role_id
         });
+    }
+
+    /// Members lose a role.
+    fn taken(&mut self, guild_id: u64, role_id: u64, source: &'static str) {
         let role = Value::from(role_id);
         let holds = |(place, known): (&Place, &Known)| {
             let roles = known.fields.get("roles").filter(|_| place.0 == guild_id)?.as_array()?;
@@ -244,7 +284,7 @@ impl History {
         let holders: Vec<_> = self.known.iter().filter_map(holds).collect();
         for (place, now, is_there) in holders {
             if is_there {
-                self.is(place, now, "event", false);
+                self.is(place, now, source, false);
             } else {
                 self.known.insert(place, Known { fields: now, is_there, is_thread: false });
             }
