@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 #![allow(clippy::print_stdout, reason = "shown with a failure and with --nocapture")]
 
+mod bad_input;
 mod command_line;
 mod conformance;
 mod differential;

@@ -100,7 +100,7 @@ impl Transform<'_> {
         match nested.get(&INTEGRATIONS, "application") {
             Some(raw) => {
                 let application: Application<'_> = serde_json::from_str(raw.get())?;
-                self.row.jsonb(INTEGRATION_APPLICATION, raw.get());
+                self.row.json(&INTEGRATIONS, INTEGRATION_APPLICATION, raw);
                 if let Some(id) = application.id {
                     self.row.bigint(INTEGRATION_APPLICATION_ID, id.0);
                 }

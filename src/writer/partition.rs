@@ -163,7 +163,7 @@ impl Partition {
         let received = Received { session, sequence: frame.sequence, at_us: frame.received_at_us };
         let mut changes = std::mem::take(&mut self.changes);
         let outcome =
-            event::apply(received, &frame.text, &mut self.row, &mut |change| changes.push(change));
+            event::apply_guarded(received, &frame.text, &mut self.row, &mut changes);
         // An event is in one batch as a whole.
         if std::mem::take(&mut self.open_is_complete) || self.open.batch.must_precede(&changes) {
             self.close(FlushTrigger::Order);
