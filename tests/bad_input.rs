@@ -19,7 +19,7 @@ use proptest::{
 };
 
 /// Mutated frames that are decoded when nobody asks for more.
-const FRAMES: u32 = 6_000;
+const FRAMES: u32 = 2_000;
 
 /// A number from the environment.
 fn number(name: &str) -> Option<u64> {

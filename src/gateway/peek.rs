@@ -379,7 +379,9 @@ mod tests {
 
     #[test]
     fn a_sequence_that_no_bigint_holds_is_none() {
-        for (s, read) in [("9223372036854775807", Some(i64::MAX as u64)), ("9223372036854775808", None)] {
+        for (s, read) in
+            [("9223372036854775807", Some(i64::MAX as u64)), ("9223372036854775808", None)]
+        {
             for end in ["{}}", "{"] {
                 let text = format!(r#"{{"t":"X","s":{s},"op":0,"d":{end}"#);
                 assert_eq!(Peek::of(&text).s, read, "{text}");

@@ -104,7 +104,7 @@ fn edited(edits: &[Edit]) -> String {
 #[test]
 fn any_configuration_is_read_or_refused_in_one_line_that_names_its_place() {
     let edits = prop::collection::vec(edit(), 1..6);
-    run("configuration files", FRAMES / 3, &edits, |edits| {
+    run("configuration files", FRAMES / 4, &edits, |edits| {
         if let Err(error) = Config::parse(&edited(&edits), Path::new("some.toml")) {
             let shown = error.to_string();
             prop_assert!(shown.starts_with("some.toml:"), "{}", shown);
@@ -138,13 +138,18 @@ fn notes() -> Value {
     let queued = |n, action| Note::Queued { id: id(n), action };
     let (database, table) = (Target::Made(id(1)), Target::Made(id(2)));
     let (name, fields) = (|| "n".to_owned(), vec!["id".to_owned(), "x".to_owned()]);
-    let create_table = QueueAction::CreateTable { database, database_name: name(), name: name(), fields };
-    let sent = Sent { at_ms: serde_json::from_str("1767225600000").unwrap(), after: 5, with: vec![id(4)] };
+    let create_table =
+        QueueAction::CreateTable { database, database_name: name(), name: name(), fields };
+    let sent =
+        Sent { at_ms: serde_json::from_str("1767225600000").unwrap(), after: 5, with: vec![id(4)] };
     let notes = [
         queued(1, QueueAction::CreateDatabase { name: name() }),
         queued(2, create_table),
         queued(3, QueueAction::CreateRecord { table, values: values() }),
-        queued(4, QueueAction::UpdateRecord { table, record: Target::Made(id(3)), values: values() }),
+        queued(
+            4,
+            QueueAction::UpdateRecord { table, record: Target::Made(id(3)), values: values() },
+        ),
         queued(5, QueueAction::DeleteRecord { table, record: Target::Id(77) }),
         queued(6, QueueAction::DeleteTable { database, table, name: name() }),
         queued(7, QueueAction::DeleteDatabase { database, name: name() }),
@@ -225,8 +230,12 @@ fn any_journal_is_opened_or_refused_with_its_path_and_left_as_it_is() {
 
 #[test]
 fn any_message_of_a_guild_is_read() {
-    let texts = prop_oneof![any::<String>(), "[\\\\:0nrseu{}A-F-]{0,60}", "0\n[\\PC]{0,60}\n(name:)?.{0,9}"];
-    run("messages of DiscordDB", FRAMES, &texts, |text| {
+    let texts = prop_oneof![
+        any::<String>(),
+        "[\\\\:0nrseu{}A-F-]{0,60}",
+        "0\n[\\PC]{0,60}\n(name:)?.{0,9}"
+    ];
+    run("messages of DiscordDB", FRAMES / 4, &texts, |text| {
         let values = codec::decode_record(&text);
         if let Ok(encoded) = codec::encode_record(&values) {
             prop_assert_eq!(codec::decode_record(&encoded), values);
@@ -246,10 +255,13 @@ fn any_message_of_a_guild_is_read() {
 fn any_filter_and_any_name_is_taken_or_refused_with_the_reason() {
     let words = "(a|b|and|or|not|in|=|!=|<=|\\^=|\\(|\\)|,|\"|\\\\|1e400|-0\\.10| ){0,40}";
     let texts = prop_oneof![any::<String>(), words, "\\PC{95,105}"];
-    run("filters and names of DiscordDB", FRAMES, &texts, |text| {
+    run("filters and names of DiscordDB", FRAMES / 4, &texts, |text| {
         match Filter::parse(&text) {
             Ok(filter) => {
-                let record = BTreeMap::from([("a".to_owned(), text.clone()), ("b".to_owned(), "1.50".to_owned())]);
+                let record = BTreeMap::from([
+                    ("a".to_owned(), text.clone()),
+                    ("b".to_owned(), "1.50".to_owned()),
+                ]);
                 let _ = (filter.matches(&record), filter.check("t", &["a".to_owned()]));
             }
             Err(error) => prop_assert!(error.to_string().len() < 400, "{}", error),

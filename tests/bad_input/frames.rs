@@ -28,8 +28,8 @@ use super::{
     run,
 };
 use crate::support::{
-    samples::{samples, whole_guild},
-    stream::{BOT, GUILD},
+    samples::samples,
+    stream::{BOT, GUILD, guild, member},
 };
 
 /// Payloads of every event.
@@ -177,7 +177,8 @@ fn depth(json: &str) -> usize {
 #[actix::test]
 async fn no_payload_panics_or_makes_rows_that_postgresql_refuses() {
     let corpus = corpus();
-    let good = format!(r#"{{"t":"GUILD_CREATE","s":1,"op":0,"d":{}}}"#, whole_guild());
+    let good =
+        format!(r#"{{"t":"GUILD_CREATE","s":1,"op":0,"d":{}}}"#, guild(&[member(7, "ann", &[])]));
     run("gateway payloads", FRAMES, &mutations(), |(which, mutations)| {
         let text = which.get(&corpus).clone().mutated(&mutations);
         let peek = Peek::of(&text);
@@ -199,7 +200,7 @@ async fn no_payload_panics_or_makes_rows_that_postgresql_refuses() {
         prop_assert_eq!(covered.max(), Some(1));
         let (applied, sets) = dry.apply(&good);
         prop_assert_eq!(applied.applied, 1, "what is good is applied after it");
-        prop_assert!(sets.iter().any(|set| set.row_count() > 10));
+        prop_assert!(sets.iter().any(|set| set.row_count() > 4));
         Ok(())
     });
 }
@@ -211,7 +212,7 @@ async fn no_text_at_all_panics() {
         "[\\[\\]{}:,\"\\\\tsopd0-9eE+.-]{0,200}",
         any::<Vec<u8>>().prop_map(|bytes| String::from_utf8_lossy(&bytes).into_owned()),
     ];
-    run("texts that are no payloads", FRAMES / 2, &texts, |text| {
+    run("texts that are no payloads", FRAMES / 4, &texts, |text| {
         let _ = Peek::of(&text);
         let (applied, sets) = Dry::new().apply(&text);
         prop_assert_eq!(applied.rejected, 1);
@@ -232,7 +233,10 @@ async fn an_event_of_a_million_odd_elements_is_kept_once() {
     let rejected = &sets[0].rejected;
     assert_eq!(rejected.len(), 101, "some alone, and then the event");
     assert_eq!(rejected[100].error, "1000000 of its elements cannot be used");
-    assert_eq!((rejected[100].event.as_deref(), &rejected[100].payload), (Some("GUILD_MEMBERS_CHUNK"), &text));
+    assert_eq!(
+        (rejected[100].event.as_deref(), &rejected[100].payload),
+        (Some("GUILD_MEMBERS_CHUNK"), &text)
+    );
 }
 
 #[actix::test]

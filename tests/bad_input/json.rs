@@ -124,7 +124,8 @@ fn value() -> impl Strategy<Value = String> {
 fn noise(seed: u64, length: usize) -> String {
     let mut state = seed | 1;
     let next = |_| {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        state =
+            state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         char::from(b'A' + u8::try_from(state >> 59).unwrap_or(0))
     };
     (0..length).map(next).collect()

@@ -12,10 +12,15 @@ use tempfile::TempDir;
 use tokio::time::timeout;
 use tokio_websockets::{ClientBuilder, Limits, Message};
 
-use super::{cases, frames::corpus, json::{Mutation, mutation}, seed, values};
+use super::{
+    cases,
+    frames::corpus,
+    json::{Mutation, mutation},
+    seed, values,
+};
 
 /// Recordings when nobody asks for more; each starts a simulator.
-const RECORDINGS: u32 = 60;
+const RECORDINGS: u32 = 25;
 /// No answer within this time is none.
 const QUIET: Duration = Duration::from_millis(100);
 
@@ -74,6 +79,8 @@ async fn any_recording_is_sent_or_refused_with_its_place() {
         }
     }
     let seconds = began.elapsed().as_secs_f64();
-    println!("recordings: {count} cases, {seconds:.1} s, seed {seed}: {sent} sent, {refused} refused");
+    println!(
+        "recordings: {count} cases, {seconds:.1} s, seed {seed}: {sent} sent, {refused} refused"
+    );
     assert!(sent > 0 && refused > 0);
 }
