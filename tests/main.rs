@@ -17,4 +17,5 @@ mod engine;
 mod feed;
 mod questions;
 mod rejected;
+mod secrets;
 mod support;
