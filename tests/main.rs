@@ -6,6 +6,7 @@
 mod bad_input;
 mod command_line;
 mod conformance;
+mod dependencies;
 mod differential;
 mod discord_db;
 mod discord_db_example;

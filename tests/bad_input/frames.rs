@@ -249,7 +249,7 @@ async fn the_name_of_an_unknown_event_may_hold_anything() {
 async fn a_list_of_many_threads_takes_no_time() {
     let thread = |id| format!(r#"{{"id":"{id}","type":11,"parent_id":"5"}}"#);
     let member = |id| format!(r#"{{"id":"{id}","user_id":"{BOT}"}}"#);
-    let list = |each: &dyn Fn(u32) -> String| (1..20_000).map(each).collect::<Vec<_>>().join(",");
+    let list = |each: &dyn Fn(u32) -> String| (1..60_000).map(each).collect::<Vec<_>>().join(",");
     let text = format!(
         r#"{{"t":"THREAD_LIST_SYNC","s":1,"op":0,"d":{{"guild_id":"{GUILD}","threads":[{}],"members":[{}]}}}}"#,
         list(&thread),
