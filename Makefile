@@ -7,7 +7,7 @@ export PATH := $(PATH):$(HOME)/.cargo/bin
 # More arguments for the demonstration, as in: make demo ARGS="--guilds 200 --for 20s"
 ARGS =
 
-.PHONY: demo test setup
+.PHONY: demo test deny setup
 
 demo: setup
 	cargo run --release -- demo $(ARGS)
@@ -17,6 +17,11 @@ test: setup
 	cargo fmt --check
 	cargo clippy --all-targets -- -D warnings
 	cargo test
+
+# Licences, sources and advisories of all dependencies; the last need the network. Once before:
+# cargo install --locked cargo-deny
+deny:
+	cargo deny check
 
 setup:
 	@sh scripts/setup.sh

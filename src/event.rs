@@ -9,6 +9,7 @@
 
 mod channel;
 mod expression;
+mod guard;
 mod guild;
 mod ids;
 mod member;
@@ -39,6 +40,7 @@ use crate::{
     },
 };
 
+pub use guard::apply_guarded;
 pub use ids::Snowflake;
 
 /// Events without state, which are counted and not kept: progress of the session itself, typing, and
@@ -46,6 +48,10 @@ pub use ids::Snowflake;
 /// be stored.
 pub const SIGNALS: [&str; 5] =
     ["RESUMED", "RATE_LIMITED", "TYPING_START", "INTERACTION_CREATE", "VOICE_SERVER_UPDATE"];
+
+/// Most elements of one event that are kept alone when they cannot be used; of more, the event is kept as
+/// a whole, since each costs a row that is many times larger than itself.
+const MAX_REJECTED_PARTS: usize = 100;
 
 /// Where and when a dispatch was received.
 #[derive(Clone, Copy, Debug)]
@@ -98,7 +104,7 @@ pub fn apply(
     out: &mut dyn FnMut(Change),
 ) -> Outcome {
     let news = News::Rows;
-    let mut transform = Transform { received, row, out, news, rejected: false, place: Vec::new() };
+    let mut transform = Transform { received, row, out, news, rejected: 0, place: Vec::new() };
     let envelope: Envelope<'_> = match serde_json::from_str(text) {
         Ok(envelope) => envelope,
         Err(error) => {
@@ -114,8 +120,14 @@ pub fn apply(
     let name = envelope.t.as_deref();
     transform.news = News::of(name.unwrap_or_default());
     let data = envelope.d.unwrap_or(RawValue::NULL);
-    match transform.dispatch(name.unwrap_or_default(), data) {
-        Ok(Known::Yes) if transform.rejected => Outcome::Rejected,
+    let known = transform.dispatch(name.unwrap_or_default(), data);
+    match known {
+        Ok(Known::Yes) if transform.rejected > MAX_REJECTED_PARTS => {
+            let error = format!("{} of its elements cannot be used", transform.rejected);
+            transform.reject(name, RejectKind::Undecodable, error, text);
+            Outcome::Rejected
+        }
+        Ok(Known::Yes) if transform.rejected > 0 => Outcome::Rejected,
         Ok(Known::Yes) => Outcome::Applied,
         Ok(Known::Signal) => Outcome::Signal,
         Ok(Known::No) => {
@@ -202,7 +214,8 @@ struct Transform<'a> {
     row: &'a mut RowBuilder,
     out: &'a mut dyn FnMut(Change),
     news: News,
-    rejected: bool,
+    /// How much of it was rejected, kept or not.
+    rejected: usize,
     /// The elements of arrays that are being handled, the outermost first.
     place: Vec<(&'static str, usize)>,
 }
@@ -411,6 +424,10 @@ impl Transform<'_> {
         error: &EventError,
         raw: &RawValue,
     ) {
+        if self.rejected >= MAX_REJECTED_PARTS {
+            self.rejected += 1;
+            return;
+        }
         let place = self.place.iter().map(|(path, i)| format!("{path}[{i}]"));
         let place: Vec<String> = place.chain(member.map(str::to_owned)).collect();
         let error = format!("{}: {error}", place.join("."));
@@ -456,17 +473,27 @@ impl Transform<'_> {
     }
 
     fn reject(&mut self, event: Option<&str>, kind: RejectKind, error: String, payload: &str) {
-        self.rejected = true;
-        let event = RejectedEvent {
-            at_us: self.received.at_us,
-            session: Arc::clone(self.received.session),
-            sequence: self.received.sequence,
-            guild_id: ids::guild_id_of_payload(payload),
-            event: event.map(str::to_owned),
-            kind,
-            error,
-            payload: payload.replace('\0', "\\u0000"),
-        };
-        self.emit(Change::Reject(event));
+        self.rejected += 1;
+        self.emit(Change::Reject(rejected(self.received, event, kind, error, payload)));
+    }
+}
+
+/// What is to be kept of `payload`. PostgreSQL's texts hold no U+0000.
+fn rejected(
+    received: Received<'_>,
+    event: Option<&str>,
+    kind: RejectKind,
+    error: String,
+    payload: &str,
+) -> RejectedEvent {
+    RejectedEvent {
+        at_us: received.at_us,
+        session: Arc::clone(received.session),
+        sequence: received.sequence,
+        guild_id: ids::guild_id_of_payload(payload),
+        event: event.map(|name| name.replace('\0', "")),
+        kind,
+        error,
+        payload: payload.replace('\0', "\\u0000"),
     }
 }

@@ -3,8 +3,10 @@
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 #![allow(clippy::print_stdout, reason = "shown with a failure and with --nocapture")]
 
+mod bad_input;
 mod command_line;
 mod conformance;
+mod dependencies;
 mod differential;
 mod discord_db;
 mod discord_db_example;
@@ -16,4 +18,5 @@ mod engine;
 mod feed;
 mod questions;
 mod rejected;
+mod secrets;
 mod support;

@@ -341,5 +341,7 @@ mod tests {
         );
         let message = refusal("[discord]\ntoken = \"hunter2 hunter2\"");
         assert!(message.starts_with("d.toml:2: discord.token: found a string that is not shown"));
+        let message = refusal("[discord]\ntoken = [\"hunter2\"]");
+        assert!(message.starts_with("d.toml:2: discord.token: found a list that is not shown"));
     }
 }

@@ -141,6 +141,7 @@ impl Key {
         let culprit = self.rule.culprit(value);
         let found = match culprit.get_ref() {
             DeValue::String(_) if self.secret => HIDDEN.into(),
+            DeValue::Array(_) if self.secret => "a list that is not shown".into(),
             value => describe(value),
         };
         Some((found, culprit.span()))

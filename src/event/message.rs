@@ -81,7 +81,7 @@ impl Transform<'_> {
         self.message_nested(&nested, mentions.as_deref());
         let webhook = self.row.is_present(WEBHOOK_ID);
         match (author, &author_id) {
-            (Some(author), _) if webhook => self.row.jsonb(AUTHOR, author.get()),
+            (Some(author), _) if webhook => self.row.json(&MESSAGES, AUTHOR, author),
             (_, Some(author)) => self.row.bigint(AUTHOR_ID, author.0),
             _ => {}
         }
@@ -114,10 +114,10 @@ impl Transform<'_> {
             self.row.bigint_array(MENTIONS, &ids);
         }
         if let Some(attachments) = nested.get(&MESSAGES, "attachments") {
-            self.part("attachments", attachments, |this| {
-                this.row.jsonb(ATTACHMENTS, &without_signatures(attachments.get())?);
-                Ok(())
-            });
+            match without_signatures(attachments.get()) {
+                Some(attachments) => self.row.jsonb(ATTACHMENTS, &attachments),
+                None => self.row.json(&MESSAGES, ATTACHMENTS, attachments),
+            }
         }
         for (member, column) in
             [("referenced_message", REFERENCED_MESSAGE_ID), ("thread", THREAD_ID)]
@@ -237,13 +237,11 @@ fn direct(nested: &Nested<'_>, other: Option<Snowflake>) -> Direct {
 }
 
 /// Attachments without the query of their URLs: Discord signs them anew with every event, and the
-/// signature expires.
-fn without_signatures(json: &str) -> Result<String> {
-    if memchr::memchr(b'?', json.as_bytes()).is_none() {
-        return Ok(json.to_owned());
-    }
+/// signature expires. `None` when they are to be kept as they are.
+fn without_signatures(json: &str) -> Option<String> {
+    memchr::memchr(b'?', json.as_bytes())?;
     let mut attachments: serde_json::Value =
-        serde_json::from_str(&crate::table::encode::scrub_json(json))?;
+        serde_json::from_str(&crate::table::encode::scrub_json(json)).ok()?;
     for attachment in attachments.as_array_mut().into_iter().flatten() {
         for key in ["url", "proxy_url"] {
             if let Some(serde_json::Value::String(url)) = attachment.get_mut(key)
@@ -253,5 +251,5 @@ fn without_signatures(json: &str) -> Result<String> {
             }
         }
     }
-    Ok(attachments.to_string())
+    Some(attachments.to_string())
 }

@@ -99,7 +99,7 @@ impl Transform<'_> {
         let mut bot = None;
         match nested.get(&INTEGRATIONS, "application") {
             Some(raw) => {
-                self.row.jsonb(INTEGRATION_APPLICATION, raw.get());
+                self.row.json(&INTEGRATIONS, INTEGRATION_APPLICATION, raw);
                 let application = self.part("application", raw, |_| {
                     Ok(serde_json::from_str::<Application<'_>>(raw.get())?)
                 });

@@ -3,6 +3,8 @@
 //! **Invariant:** a thread that is missing from a list is unlisted, never deleted: it may be archived or
 //! out of sight. Only the bot's own membership is told completely.
 
+use std::collections::HashSet;
+
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -94,10 +96,9 @@ impl Transform<'_> {
         // The bot is in those of the listed threads that it has a member in, and in no other.
         let me = self.me();
         if let (Some(threads), Some(members)) = (threads, members) {
-            let joined = |thread: &Key| {
-                members.iter().any(|member| member[1] == thread[1] && member[2] == me)
-            };
-            for thread in threads.iter().filter(|thread| !joined(thread)) {
+            let mine = members.iter().filter(|member| member[2] == me);
+            let joined: HashSet<i64> = mine.map(|member| member[1]).collect();
+            for thread in threads.iter().filter(|thread| !joined.contains(&thread[1])) {
                 self.leave_thread(guild_id, thread[1], me, false)?;
             }
         }

@@ -104,13 +104,13 @@ impl<'a> Peek<'a> {
     pub fn of(text: &'a str) -> Self {
         if let Ok(Whole { op, s, t, d }) = serde_json::from_str(text) {
             let d = d.unwrap_or_default();
-            return Self { op: op.opcode(), s: s.number(), t: t.text(), d, ..Self::default() };
+            return Self { op: op.opcode(), s: s.sequence(), t: t.text(), d, ..Self::default() };
         }
         if let Ok(Envelope { op, s, t, d }) = serde_json::from_str(text) {
             let resumable = d.is_true();
             return Self {
                 op: op.opcode(),
-                s: s.number(),
+                s: s.sequence(),
                 t: t.text(),
                 resumable,
                 ..Self::default()
@@ -124,6 +124,7 @@ impl<'a> Peek<'a> {
         let found =
             GatewayEventDeserializer::from_json(text).map(GatewayEventDeserializer::into_parts);
         let (op, s, t) = found.unwrap_or((DISPATCH, None, None));
+        let s = s.filter(|s| i64::try_from(*s).is_ok());
         Self { op, s, t, broken: true, ..Self::default() }
     }
 
@@ -244,6 +245,11 @@ impl<'a> Scalar<'a> {
 
     fn length(&self) -> u64 {
         if let Self::Array(length) = self { *length } else { 0 }
+    }
+
+    /// What PostgreSQL's `bigint` cannot hold is no sequence.
+    fn sequence(&self) -> Option<u64> {
+        self.number().filter(|s| i64::try_from(*s).is_ok())
     }
 
     /// An opcode that is absent is a dispatch; one out of range is none that we know.
@@ -369,6 +375,18 @@ mod tests {
         assert_eq!(peek.routing_guild(), 0);
         let noise = Peek::of("\u{0}not json");
         assert_eq!((noise.op, noise.s, noise.broken), (0, None, true));
+    }
+
+    #[test]
+    fn a_sequence_that_no_bigint_holds_is_none() {
+        for (s, read) in
+            [("9223372036854775807", Some(i64::MAX as u64)), ("9223372036854775808", None)]
+        {
+            for end in ["{}}", "{"] {
+                let text = format!(r#"{{"t":"X","s":{s},"op":0,"d":{end}"#);
+                assert_eq!(Peek::of(&text).s, read, "{text}");
+            }
+        }
     }
 
     #[test]

@@ -39,7 +39,13 @@ impl DatabaseTarget {
     /// # Errors
     /// What about the URL is not understood, without showing it.
     pub fn new(url: &Secret, config: &DatabaseConfig) -> Result<Self, StoreError> {
-        let (url, ssl) = take_ssl_parameters(url.expose())?;
+        let url = url.expose();
+        // What follows the first @ is taken for the host, and shown.
+        if url.matches('@').count() > 1 {
+            let reason = "it has more than one @: in a password write it as %40".into();
+            return Err(StoreError::Url { reason });
+        }
+        let (url, ssl) = take_ssl_parameters(url)?;
         let mut parsed = tokio_postgres::Config::from_str(&url)
             .map_err(|error| StoreError::Url { reason: super::failure::describe(&error) })?;
         if parsed.get_hosts().is_empty() && parsed.get_hostaddrs().is_empty() {
@@ -216,6 +222,15 @@ mod tests {
         let error = tls("?sslmode=maybe").expect_err("unknown").to_string();
         assert!(error.contains("allowed: disable, allow, prefer"), "{error}");
         assert!(tls("?sslrootcert=%zz").is_err());
+    }
+
+    #[test]
+    fn a_password_with_an_at_sign_is_not_taken_for_a_host() {
+        for url in ["postgres://u:p@hunter2@h/d", "postgres://u:p@a/hunter2@h/d"] {
+            let error = target(url).expect_err("ambiguous").to_string();
+            assert!(error.contains("%40") && !error.contains("hunter2"), "{error}");
+        }
+        assert!(target("postgres://u:p%40hunter2@h/d").is_ok());
     }
 
     #[test]

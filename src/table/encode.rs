@@ -14,12 +14,19 @@ use serde_json::value::RawValue;
 
 use super::Type;
 
+/// Most arrays and objects within one another that are stored as `jsonb`. Discord nests about ten;
+/// PostgreSQL, which reads JSON recursively, takes some thousand before it says 54001.
+pub const MAX_JSON_DEPTH: usize = 100;
+
 /// The value does not fit the column's type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Unfit;
 
 /// Microseconds from 1970-01-01 to 2000-01-01, PostgreSQL's epoch.
 const POSTGRES_EPOCH_US: i64 = 946_684_800_000_000;
+/// PostgreSQL's earliest `timestamptz`, 4714-11-24 BC, in microseconds since 1970. Its latest is past
+/// every time that RFC 3339 can write.
+const EARLIEST_US: i64 = -210_866_803_200_000_000;
 /// OID of `bigint`, named in the header of a `bigint[]`.
 const INT8_OID: u32 = 20;
 
@@ -125,7 +132,11 @@ pub fn json(out: &mut Vec<u8>, ty: Type, raw: &RawValue) -> Result<bool, Unfit> 
             let value: i32 = raw.parse().map_err(|_| Unfit)?;
             out.extend_from_slice(&value.to_be_bytes());
         }
-        Type::Float => float(out, raw.parse().map_err(|_| Unfit)?),
+        Type::Float => {
+            // A number too large for a double is read as infinity.
+            let value: f64 = raw.parse().map_err(|_| Unfit)?;
+            float(out, value.is_finite().then_some(value).ok_or(Unfit)?);
+        }
         Type::Bool => out.push(match raw {
             "true" => 1,
             "false" => 0,
@@ -134,6 +145,7 @@ pub fn json(out: &mut Vec<u8>, ty: Type, raw: &RawValue) -> Result<bool, Unfit> 
         Type::Text => text(out, &string(raw)?),
         Type::Timestamp => timestamp_us(out, parse_timestamp_us(&string(raw)?)?),
         Type::BigIntArray => bigint_array(out, &snowflakes(raw)?),
+        Type::Jsonb if is_too_deep(raw) => return Err(Unfit),
         Type::Jsonb => jsonb(out, raw),
     }
     Ok(true)
@@ -156,10 +168,37 @@ fn snowflakes(raw: &str) -> Result<Vec<i64>, Unfit> {
 /// Microseconds since 1970 of an RFC 3339 time, cut off below microseconds.
 ///
 /// # Errors
-/// [`Unfit`] when it is no such time.
+/// [`Unfit`] when it is no such time, or one that `timestamptz` does not reach.
 pub fn parse_timestamp_us(text: &str) -> Result<i64, Unfit> {
     let time: jiff::Timestamp = text.parse().map_err(|_| Unfit)?;
-    Ok(time.as_microsecond())
+    Some(time.as_microsecond()).filter(|us| *us >= EARLIEST_US).ok_or(Unfit)
+}
+
+/// Whether valid JSON is nested deeper than [`MAX_JSON_DEPTH`].
+#[must_use]
+pub fn is_too_deep(json: &str) -> bool {
+    // Brackets in strings count as well: enough to let nearly everything pass at the speed of memchr.
+    if memchr::memchr2_iter(b'[', b'{', json.as_bytes()).nth(MAX_JSON_DEPTH).is_none() {
+        return false;
+    }
+    let (mut depth, mut is_in_string) = (0_usize, false);
+    let mut bytes = json.bytes();
+    while let Some(byte) = bytes.next() {
+        match byte {
+            b'"' => is_in_string = !is_in_string,
+            b'\\' => {
+                bytes.next();
+            }
+            _ if is_in_string => {}
+            b'[' | b'{' => depth += 1,
+            b']' | b'}' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        if depth > MAX_JSON_DEPTH {
+            return true;
+        }
+    }
+    false
 }
 
 /// The text of a JSON string. Lone surrogates, which have no UTF-8 form, become U+FFFD.
@@ -240,6 +279,23 @@ mod tests {
     }
 
     #[test]
+    fn times_that_postgresql_has_are_encoded() {
+        for time in ["-004712-01-01T00:00:00Z", "0000-01-01T00:00:00Z", "9999-12-30T21:00:00Z"] {
+            assert!(encoded(Type::Timestamp, &format!("{time:?}")).is_ok(), "{time}");
+        }
+    }
+
+    #[test]
+    fn json_is_too_deep_from_its_101st_level_on_and_brackets_in_strings_are_none() {
+        let nested = |levels| format!("{}{}", "[".repeat(levels), "]".repeat(levels));
+        assert!(encoded(Type::Jsonb, &nested(MAX_JSON_DEPTH)).is_ok());
+        assert_eq!(encoded(Type::Jsonb, &nested(MAX_JSON_DEPTH + 1)), Err(Unfit));
+        assert!(encoded(Type::Jsonb, &format!("[{}]", ["[]"; 200].join(","))).is_ok());
+        let quoted = format!(r#"["\"{0}","\\",{{"a":"{0}"}}]"#, "[{".repeat(100));
+        assert!(encoded(Type::Jsonb, &quoted).is_ok());
+    }
+
+    #[test]
     fn ids_past_2_to_the_53_keep_every_digit() {
         let expected = 9_007_199_254_740_993_i64.to_be_bytes().to_vec();
         assert_eq!(encoded(Type::BigInt, "\"9007199254740993\""), Ok(Some(expected.clone())));
@@ -254,9 +310,12 @@ mod tests {
             (Type::Int, "\"9\""),
             (Type::Int, "1.5"),
             (Type::Float, "\"1.5\""),
+            (Type::Float, "1e400"),
             (Type::Bool, "1"),
             (Type::Text, "7"),
             (Type::Timestamp, "\"yesterday\""),
+            (Type::Timestamp, "\"99999-01-01T00:00:00Z\""),
+            (Type::Timestamp, "\"-004713-01-01T00:00:00Z\""),
             (Type::BigIntArray, "{}"),
         ] {
             assert_eq!(encoded(ty, text), Err(Unfit), "{ty:?} {text}");

@@ -3,6 +3,8 @@
 //! **Invariant:** `fields` is exactly the body of a binary `COPY` row for the table's staged
 //! columns; a column outside `mask` is there as NULL and means "not told".
 
+use std::collections::BTreeMap;
+
 use serde_json::value::RawValue;
 
 use super::{Column, Merge, Table, Type, encode};
@@ -281,15 +283,17 @@ fn merge_extra(old: Option<&[u8]>, new: Option<&[u8]>) -> Option<Vec<u8>> {
     let (Some(old), Some(new)) = (old, new) else {
         return old.or(new).map(<[u8]>::to_vec);
     };
-    let object = |payload: &[u8]| {
-        serde_json::from_slice::<serde_json::Map<String, serde_json::Value>>(&payload[1..])
-    };
+    // Values stay as they are written: a number may be larger than any that Rust has.
+    fn object(payload: &[u8]) -> serde_json::Result<BTreeMap<String, &RawValue>> {
+        serde_json::from_slice(&payload[1..])
+    }
     let (Ok(mut merged), Ok(newer)) = (object(old), object(new)) else {
         return Some(new.to_vec());
     };
     merged.extend(newer);
+    let merged = serde_json::to_string(&merged).expect("text serialises");
     let mut payload = Vec::new();
-    encode::jsonb(&mut payload, &serde_json::Value::Object(merged).to_string());
+    encode::jsonb(&mut payload, &merged);
     Some(payload)
 }
 
@@ -457,13 +461,18 @@ impl RowBuilder {
         slot.present.then(|| &self.bytes[slot.start..slot.end])
     }
 
-    /// Keeps a JSON member that has no column, or whose value does not fit its column.
+    /// Keeps a JSON member that has no column, or whose value does not fit its column. One that is
+    /// nested too deeply for `jsonb` is kept as its text.
     pub fn add_extra(&mut self, key: &str, json: &str) {
+        let string = |text| serde_json::to_string(text).expect("a string serialises");
         self.extra.push(if self.extra.is_empty() { '{' } else { ',' });
-        let key = serde_json::to_string(key).expect("a string serialises");
-        self.extra.push_str(&key);
+        self.extra.push_str(&string(key));
         self.extra.push(':');
-        self.extra.push_str(json);
+        if encode::is_too_deep(json) {
+            self.extra.push_str(&string(json));
+        } else {
+            self.extra.push_str(json);
+        }
     }
 
     /// Declares the object complete: what it did not name is null, and where the table says so the
@@ -579,6 +588,24 @@ mod tests {
         assert_eq!(row.get(&MEMBERS, extra), Some(&b"\x01{\"a\":1,\"b\":2}"[..]));
         row.overlay(&member(|row| row.complete(&MEMBERS)), &MEMBERS);
         assert_eq!(row.get(&MEMBERS, extra), None);
+    }
+
+    #[test]
+    fn extra_is_merged_whatever_numbers_it_holds() {
+        let extra = MEMBERS.only(Merge::Extra).expect("members have extra");
+        let mut row = member(|row| row.add_extra("huge", "1e400"));
+        row.overlay(&member(|row| row.add_extra("b", "2")), &MEMBERS);
+        assert_eq!(row.get(&MEMBERS, extra), Some(&b"\x01{\"b\":2,\"huge\":1e400}"[..]));
+    }
+
+    #[test]
+    fn what_is_nested_too_deeply_is_kept_as_text() {
+        let extra = MEMBERS.only(Merge::Extra).expect("members have extra");
+        let nested = format!("{0}\"]\"{1}", "[".repeat(100_000), "]".repeat(100_000));
+        let row = member(|row| row.add_extra("deep", &nested));
+        let kept: serde_json::Value =
+            serde_json::from_slice(&row.get(&MEMBERS, extra).expect("kept")[1..]).expect("JSON");
+        assert_eq!(kept["deep"], nested);
     }
 
     #[test]

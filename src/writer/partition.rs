@@ -162,8 +162,7 @@ impl Partition {
     fn apply_frame(&mut self, session: &Arc<Session>, frame: &Frame, now: Instant) -> Outcome {
         let received = Received { session, sequence: frame.sequence, at_us: frame.received_at_us };
         let mut changes = std::mem::take(&mut self.changes);
-        let outcome =
-            event::apply(received, &frame.text, &mut self.row, &mut |change| changes.push(change));
+        let outcome = event::apply_guarded(received, &frame.text, &mut self.row, &mut changes);
         // An event is in one batch as a whole.
         if std::mem::take(&mut self.open_is_complete) || self.open.batch.must_precede(&changes) {
             self.close(FlushTrigger::Order);

@@ -201,16 +201,18 @@ impl Retry {
         let (session, is_last) = session_of(row, last);
         let received =
             Received { session: &session, sequence: row.sequence, at_us: time_us(row.at) };
-        let (mut parts, mut whole) = (Vec::new(), None);
-        let outcome =
-            event::apply(received, &row.payload, &mut self.row, &mut |change| match change {
+        let (mut told, mut parts, mut whole) = (Vec::new(), Vec::new(), None);
+        let outcome = event::apply_guarded(received, &row.payload, &mut self.row, &mut told);
+        for change in told {
+            match change {
                 Change::Reject(event) if event.payload.len() == row.payload.len() => {
-                    whole = Some(event)
+                    whole = Some(event);
                 }
                 Change::Reject(event) => parts.push(event),
                 change if counts_late(&change, is_last) => changes.push(change),
                 _ => {}
-            });
+            }
+        }
         if let Some(RejectedEvent { error, kind, .. }) = whole {
             changes.clear();
             retried.kept.push((row.id, kind, error.clone()));

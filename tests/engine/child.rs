@@ -17,7 +17,7 @@ use tempfile::TempDir;
 use crate::support::engine::{Lab, TOKEN, eventually};
 
 /// A directory with a configuration, and what runs in it.
-pub(super) struct Run {
+pub(crate) struct Run {
     dir: TempDir,
     child: Child,
     stderr: PathBuf,
@@ -25,7 +25,7 @@ pub(super) struct Run {
 
 impl Run {
     /// Starts the command in `lab`, with further lines of configuration.
-    pub(super) fn start(lab: &Lab, more: &str) -> Self {
+    pub(crate) fn start(lab: &Lab, more: &str) -> Self {
         let config = format!(
             "[discord]\ntoken = {TOKEN:?}\napi_url = {:?}\n[database]\nurl = {:?}\n[http]\nlisten = \"\"\n{more}",
             lab.simulator.api_url(),
@@ -53,11 +53,11 @@ impl Run {
     }
 
     /// What it has written to standard error so far, over all its starts.
-    pub(super) fn stderr(&self) -> String {
+    pub(crate) fn stderr(&self) -> String {
         fs::read_to_string(&self.stderr).unwrap()
     }
 
-    pub(super) fn pid(&self) -> u32 {
+    pub(crate) fn pid(&self) -> u32 {
         self.child.id()
     }
 
