@@ -140,6 +140,7 @@ pub mod http;
 pub mod id;
 pub mod metrics;
 pub mod simulator;
+pub mod spool;
 pub mod store;
 pub mod table;
 pub mod verify;

@@ -33,6 +33,7 @@ use crate::{
     },
     id::{ResumePoint, ShardKey},
     metrics::{EngineMetrics, Stats},
+    spool::Spool,
     store::DatabaseTarget,
     table::Tracking,
     writer::{
@@ -60,6 +61,8 @@ pub(super) struct Boot {
 /// What does not change while the engine runs.
 pub(super) struct Settings {
     pub(super) backlog_bytes: usize,
+    pub(super) spool: Option<Spool>,
+    pub(super) spool_after: Duration,
     pub(super) timing: Timing,
     pub(super) target: Arc<DatabaseTarget>,
     pub(super) partitions: usize,
@@ -181,6 +184,9 @@ impl Supervisor {
     fn tick(&mut self, ctx: &mut Context<Self>) {
         self.save_checkpoints(ctx);
         self.metrics.sample_memory();
+        if let Some(spool) = &self.settings.spool {
+            self.metrics.sample_spool(spool.stats(), &self.statuses);
+        }
         let counters: Vec<_> = self
             .shards
             .iter()

@@ -13,6 +13,7 @@ use super::{
 };
 use crate::{
     id::{GuildId, ResumePoint, ShardKey},
+    spool::{RecoveredFrames, Spool},
     writer::message::PartitionHandle,
 };
 
@@ -34,8 +35,16 @@ pub struct ShardOptions {
     pub complete_member_lists: bool,
     /// Bytes that may wait for credit before the shard stops reading.
     pub backlog_bytes: usize,
-    /// What an earlier process, or this shard's last actor, left durable.
+    /// What an earlier process, or this shard's last actor, left durable in the database.
+    pub durable: Option<ResumePoint>,
+    /// Where to resume: there, or where the log on disk ends.
     pub resume: Option<ResumePoint>,
+    /// What is in the log on disk and not yet in the database.
+    pub spooled: Option<RecoveredFrames>,
+    /// Where events go that the writers do not take in time; `None`: nowhere.
+    pub spool: Option<Spool>,
+    /// How long events wait for their commit before they go there.
+    pub spool_after: Duration,
     /// The highest generation that any session of this shard has had; 0 for none.
     pub last_generation: i64,
     /// When resuming: guilds whose member list was not complete.

@@ -97,8 +97,10 @@ pub struct ShardStatus {
     pub committed_sequence: Option<u64>,
     /// Bytes waiting for credit.
     pub outbox_bytes: usize,
-    /// Dispatches received and not durable.
+    /// Dispatches received and not durable in the database.
     pub outstanding: usize,
+    /// Whether they go to the disk, since the database does not take them in time.
+    pub is_spooling: bool,
     /// How far the member lists are.
     pub members: MemberSyncCounts,
 }

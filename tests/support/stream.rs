@@ -9,13 +9,13 @@ use std::{
 use actix::{Actor, Context, Handler, Recipient};
 use dsqlstate::{
     config::Secret,
-    id::{ResumePoint, Session, ShardKey},
+    id::{Frame, ResumePoint, Session, ShardKey},
     store::{Flusher, sessions::save_resume_points},
     table::Tracking,
     writer::{
         batch::BatchLimits,
         member_lists::FULL_LIST_NONCE_PREFIX,
-        message::{ApplyFrames, Committed, Frame},
+        message::{ApplyFrames, Committed},
         partition::{Applied, Partition},
     },
 };
@@ -81,7 +81,7 @@ impl Stream {
             client: database::connect(&url).await,
             url,
             flusher,
-            partition: Partition::new(0, 1, limits, Arc::clone(&tracking), []),
+            partition: Partition::new(0, 1, limits, Arc::clone(&tracking), &[]),
             tracking,
             others: BTreeMap::new(),
             session: Arc::new(Session {
@@ -222,7 +222,7 @@ impl Stream {
     /// Goes on as another partition would, which has applied nothing yet.
     pub(crate) fn forget_applied(&mut self) {
         let limits = BatchLimits { rows: usize::MAX, bytes: usize::MAX, interval: Duration::ZERO };
-        self.partition = Partition::new(0, 1, limits, Arc::clone(&self.tracking), []);
+        self.partition = Partition::new(0, 1, limits, Arc::clone(&self.tracking), &[]);
     }
 
     /// Writes what is due.
