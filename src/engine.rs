@@ -33,7 +33,7 @@ use crate::{
     gateway::{
         self,
         discovery::{Discovery, DiscoveryError},
-        options::{DEFAULT_BACKLOG_BYTES, Timing},
+        options::{Timing, backlog_bytes},
         reconnect::ShardFailure,
         report::ShardStatus,
     },
@@ -228,10 +228,11 @@ impl Engine {
         if let Some(spool) = &spool {
             warn_of_other_logs(spool, &bots);
         }
+        let shards = bots.iter().map(|bot| bot.shards.len()).sum();
         let (failure_sender, failure) = watch::channel(None);
         let stats = Arc::new(Stats::default());
         let boot = Boot {
-            settings: settings(config, target, spool, options),
+            settings: settings(config, target, spool, shards, options),
             bots,
             failure: failure_sender,
             stats: Arc::clone(&stats),
@@ -349,10 +350,11 @@ fn settings(
     config: &Config,
     target: DatabaseTarget,
     spool: Option<Spool>,
+    shards: usize,
     options: EngineOptions,
 ) -> Settings {
     Settings {
-        backlog_bytes: DEFAULT_BACKLOG_BYTES,
+        backlog_bytes: backlog_bytes(shards),
         spool,
         spool_after: Duration::from_millis(config.spool.after_ms),
         timing: options.timing,

@@ -26,7 +26,7 @@ pub mod counters;
 mod delivery;
 pub mod discovery;
 pub mod identify_queue;
-mod intake;
+pub mod intake;
 pub mod member_sync;
 pub mod options;
 pub mod outbox;

@@ -54,8 +54,8 @@ pub enum Entry {
     /// The frames that follow came through this session, of which everything up to the sequence is
     /// before them.
     Session(ResumePoint),
-    /// An event. Positions count up without a gap.
-    Frame(Frame),
+    /// An event of that session. Positions count up without a gap.
+    Frame(Arc<Session>, Frame),
 }
 
 /// Frames of one session, in order.

@@ -16,4 +16,5 @@ mod engine;
 mod feed;
 mod questions;
 mod rejected;
+mod simulation;
 mod support;

@@ -27,25 +27,34 @@ use crate::{
 
 /// Who the shard is, for the sessions that it begins.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Identity {
-    pub(super) shard: ShardKey,
-    pub(super) shard_count: u32,
-    pub(super) intents: Intents,
+pub struct Identity {
+    /// Which shard.
+    pub shard: ShardKey,
+    /// `num_shards` of IDENTIFY.
+    pub shard_count: u32,
+    /// Those of IDENTIFY.
+    pub intents: Intents,
 }
 
 /// When a payload was received, on both clocks.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct ReceivedAt {
-    pub(super) now: Instant,
+pub struct ReceivedAt {
+    /// For rules.
+    pub now: Instant,
     /// Microseconds since 1970.
-    pub(super) unix_us: i64,
+    pub unix_us: i64,
 }
 
 /// What a dispatch meant for the session.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Received {
+pub enum Received {
     /// A session began.
-    Ready { session: Arc<Session>, guilds: usize },
+    Ready {
+        /// Which.
+        session: Arc<Session>,
+        /// Guilds that READY lists.
+        guilds: usize,
+    },
     /// Everything missed has been received.
     Resumed,
     /// Anything else.
@@ -56,15 +65,18 @@ pub(super) enum Received {
 
 /// The session to resume, as far as it was received or is durable.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Resumable {
-    pub(super) session_id: Arc<str>,
-    pub(super) url: Arc<str>,
-    pub(super) sequence: u64,
+pub struct Resumable {
+    /// Its id.
+    pub session_id: Arc<str>,
+    /// Where.
+    pub url: Arc<str>,
+    /// After which sequence.
+    pub sequence: u64,
 }
 
 /// The received side of a shard.
 #[derive(Debug)]
-pub(super) struct Intake {
+pub struct Intake {
     identity: Identity,
     partitions: usize,
     live: Option<Live>,
@@ -75,23 +87,27 @@ pub(super) struct Intake {
     guilds_seen: HashSet<GuildId>,
     /// Frames up to this position came from the log of an earlier process.
     recovered: u64,
-    pub(super) checkpoint: Checkpoint,
-    pub(super) outbox: Outbox,
-    pub(super) overflow: Overflow,
-    pub(super) members: MemberSync,
+    /// What is on its way to being durable.
+    pub checkpoint: Checkpoint,
+    /// What waits for the partitions.
+    pub outbox: Outbox,
+    /// What is, or goes, on the disk.
+    pub overflow: Overflow,
+    /// Which member lists to ask for.
+    pub members: MemberSync,
 }
 
 /// What an earlier process left for a shard.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Left {
+pub struct Inherited {
     /// What is durable in the database.
-    pub(super) durable: Option<ResumePoint>,
+    pub durable: Option<ResumePoint>,
     /// Where to resume, which may be further: what is between is in the log.
-    pub(super) resume: Option<ResumePoint>,
+    pub resume: Option<ResumePoint>,
     /// The highest generation that any session has had.
-    pub(super) last_generation: i64,
+    pub last_generation: i64,
     /// What is in the log.
-    pub(super) spooled: Option<RecoveredFrames>,
+    pub spooled: Option<RecoveredFrames>,
 }
 
 /// The session that dispatches belong to.
@@ -111,15 +127,17 @@ impl Live {
 }
 
 impl Intake {
-    pub(super) fn new(
+    /// A shard that goes on with what it inherits, over so many partitions.
+    #[must_use]
+    pub fn new(
         identity: Identity,
         partitions: usize,
-        left: Left,
+        inherited: Inherited,
         members: MemberSync,
         limits: OverflowLimits,
         now: Instant,
     ) -> Self {
-        let Left { durable, resume, last_generation, spooled } = left;
+        let Inherited { durable, resume, last_generation, spooled } = inherited;
         let resumed = resume.as_ref().map_or(0, |point| point.session.generation);
         let overflow = match spooled {
             Some(log) => Overflow::with_log(limits, log.first, log.last, now),
@@ -145,7 +163,7 @@ impl Intake {
     }
 
     /// Takes a dispatch in.
-    pub(super) fn dispatch(&mut self, text: &str, peek: &Peek<'_>, at: ReceivedAt) -> Received {
+    pub fn dispatch(&mut self, text: &str, peek: &Peek<'_>, at: ReceivedAt) -> Received {
         match (peek.event(), peek.d.session()) {
             ("READY", Some((session_id, url))) => self.ready(text, peek, at, session_id, url),
             (event, _) => {
@@ -189,7 +207,7 @@ impl Intake {
 
     /// Into memory, or only to the disk.
     fn place(&mut self, session: &Arc<Session>, frame: Frame, peek: &Peek<'_>) {
-        if self.overflow.receive(&frame, self.outbox.bytes()) {
+        if self.overflow.receive(session, &frame, self.outbox.bytes()) {
             self.hand(session, frame, peek);
         }
     }
@@ -208,7 +226,7 @@ impl Intake {
     }
 
     /// Takes frames into memory that were only on the disk.
-    pub(super) fn load(&mut self, read: Vec<Frames>, now: Instant) {
+    pub fn load(&mut self, read: Vec<Frames>, now: Instant) {
         for Frames { session, frames } in read {
             for frame in frames {
                 let (position, text) = (frame.position, Arc::clone(&frame.text));
@@ -226,8 +244,14 @@ impl Intake {
         }
     }
 
+    /// Takes frames into memory that the disk has not taken, if there is room.
+    pub fn load_waiting(&mut self, now: Instant) {
+        let waiting = self.overflow.next_waiting(self.outbox.bytes());
+        self.load(waiting, now);
+    }
+
     /// From now on everything is spooled, beginning with what is outstanding.
-    pub(super) fn spool(&mut self, now: Instant) {
+    pub fn spool(&mut self, now: Instant) {
         let mut entries = Vec::new();
         let mut last: Option<&Arc<Session>> = None;
         for (session, frame) in self.checkpoint.dispatches() {
@@ -239,13 +263,13 @@ impl Intake {
                 entries.push(Entry::Session(ResumePoint { session, resume_url, sequence }));
             }
             last = Some(session);
-            entries.push(Entry::Frame(frame.clone()));
+            entries.push(Entry::Frame(Arc::clone(session), frame.clone()));
         }
         self.overflow.begin(self.checkpoint.settled(), entries, now);
     }
 
     /// A partition has a new writer: what it has not committed is handed over again.
-    pub(super) fn hand_again(&mut self, partition: usize, now: Instant) {
+    pub fn hand_again(&mut self, partition: usize, now: Instant) {
         let mut broken_lists = Vec::new();
         let frames = self.checkpoint.unconfirmed(partition).map(|(session, frame)| {
             let peek = Peek::of(&frame.text);
@@ -308,7 +332,8 @@ impl Intake {
     }
 
     /// The session as received: what is in the outbox need not be sent again.
-    pub(super) fn resumable(&self) -> Option<Resumable> {
+    #[must_use]
+    pub fn resumable(&self) -> Option<Resumable> {
         let live = self.live.as_ref()?;
         Some(Resumable {
             session_id: Arc::clone(&live.session.session_id),
@@ -318,13 +343,13 @@ impl Intake {
     }
 
     /// Discord does not know the session any more. Frames that came through it stay queued.
-    pub(super) fn lose_session(&mut self) {
+    pub fn lose_session(&mut self) {
         self.live = None;
     }
 
     /// Discards everything that is not durable and goes back to what is; without a durable part of
     /// the live session there is nothing to resume.
-    pub(super) fn rewind(&mut self, now: Instant) {
+    pub fn rewind(&mut self, now: Instant) {
         self.overflow.end(now);
         self.outbox.clear();
         self.checkpoint.rewind(self.position);
@@ -336,33 +361,42 @@ impl Intake {
     }
 
     /// Whether nothing is left to hand over or to commit.
-    pub(super) fn is_settled(&self) -> bool {
+    #[must_use]
+    pub fn is_settled(&self) -> bool {
         self.outstanding() == 0
     }
 
     /// Dispatches that are received and not durable in the database.
-    pub(super) fn outstanding(&self) -> usize {
+    #[must_use]
+    pub fn outstanding(&self) -> usize {
         let left_out = usize::try_from(self.overflow.left_out()).unwrap_or(usize::MAX);
         self.checkpoint.outstanding().saturating_add(left_out)
     }
 
     /// Bytes in memory that wait for what takes them: the partitions, or the disk while events go there.
-    pub(super) fn queued_bytes(&self) -> usize {
+    #[must_use]
+    pub fn queued_bytes(&self) -> usize {
         match self.overflow.is_spooling() {
             true => self.overflow.bytes(),
             false => self.outbox.bytes(),
         }
     }
 
-    pub(super) fn received_sequence(&self) -> u64 {
+    /// The last sequence that was received in the live session; 0 without one.
+    #[must_use]
+    pub fn received_sequence(&self) -> u64 {
         self.live.as_ref().map_or(0, |live| live.sequence)
     }
 
-    pub(super) fn guilds_expected(&self) -> usize {
+    /// Guilds that the last READY listed.
+    #[must_use]
+    pub fn guilds_expected(&self) -> usize {
         self.guilds_expected
     }
 
-    pub(super) fn guilds_seen(&self) -> usize {
+    /// Guilds that were told since, and are available.
+    #[must_use]
+    pub fn guilds_seen(&self) -> usize {
         self.guilds_seen.len()
     }
 }
@@ -382,8 +416,9 @@ mod tests {
             shard_count: 1,
             intents: Intents::GUILDS,
         };
-        let left = Left { durable: resume.clone(), resume, last_generation: 3, spooled: None };
-        Intake::new(identity, 2, left, MemberSync::new(true, 0), LIMITS, Instant::now())
+        let inherited =
+            Inherited { durable: resume.clone(), resume, last_generation: 3, spooled: None };
+        Intake::new(identity, 2, inherited, MemberSync::new(true, 0), LIMITS, Instant::now())
     }
 
     fn receive(intake: &mut Intake, text: &str) -> Received {
@@ -481,23 +516,24 @@ mod tests {
             .iter()
             .map(|entry| match entry {
                 Entry::Session(point) => format!("session {}", point.session.session_id),
-                Entry::Frame(frame) => frame.position.to_string(),
+                Entry::Frame(_, frame) => frame.position.to_string(),
             })
             .collect();
         assert_eq!(shown, ["session abc", "2", "session def", "3"]);
 
         let (first, last) = (2, 3);
         let spooled = RecoveredFrames { first, last, last_received_us: 500 };
-        let left = Left { spooled: Some(spooled), last_generation: 5, ..Left::default() };
+        let inherited =
+            Inherited { spooled: Some(spooled), last_generation: 5, ..Inherited::default() };
         let members = MemberSync::new(true, 0);
-        let mut later = Intake::new(intake.identity, 2, left, members, LIMITS, now);
+        let mut later = Intake::new(intake.identity, 2, inherited, members, LIMITS, now);
         assert_eq!(later.outstanding(), 2);
         let session = |place: usize| match &entries[place] {
             Entry::Session(point) => Arc::clone(&point.session),
-            Entry::Frame(_) => panic!("a session comes first"),
+            Entry::Frame(..) => panic!("a session comes first"),
         };
         let frame = |place: usize| match &entries[place] {
-            Entry::Frame(frame) => frame.clone(),
+            Entry::Frame(_, frame) => frame.clone(),
             Entry::Session(_) => panic!("a frame follows"),
         };
         let read = |place| Frames { session: session(place), frames: vec![frame(place + 1)] };

@@ -61,8 +61,18 @@ pub struct ShardOptions {
     pub timing: Timing,
 }
 
-/// The default of [`ShardOptions::backlog_bytes`]: a guild of 75,000 members is sent as about 30 MB.
-pub const DEFAULT_BACKLOG_BYTES: usize = 32 * 1024 * 1024;
+/// What all shards of a process may hold back together.
+const BACKLOG_BYTES: usize = 256 << 20;
+/// What one may: a guild of 75,000 members is sent as about 30 MB.
+const MOST_BACKLOG_BYTES: usize = 32 << 20;
+/// What each may, however many they are: fewer bytes would make them wait for single guilds.
+const LEAST_BACKLOG_BYTES: usize = 256 << 10;
+
+/// [`ShardOptions::backlog_bytes`] of each of so many shards.
+#[must_use]
+pub fn backlog_bytes(shards: usize) -> usize {
+    (BACKLOG_BYTES / shards.max(1)).clamp(LEAST_BACKLOG_BYTES, MOST_BACKLOG_BYTES)
+}
 
 /// Waits and limits. The defaults suit Discord; tests are in more of a hurry.
 #[derive(Clone, Copy, Debug)]

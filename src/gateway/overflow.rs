@@ -18,8 +18,8 @@ use std::{
 };
 
 use crate::{
-    id::{Frame, ResumePoint},
-    spool::Entry,
+    id::{Frame, ResumePoint, Session},
+    spool::{Entry, Frames},
 };
 
 /// After a refusal the spool is left alone for this long.
@@ -136,12 +136,12 @@ impl Overflow {
     /// An event was received. Returns whether it belongs into memory now; if not it is read from the disk when
     /// there is room.
     #[must_use]
-    pub fn receive(&mut self, frame: &Frame, outbox_bytes: usize) -> bool {
+    pub fn receive(&mut self, session: &Arc<Session>, frame: &Frame, outbox_bytes: usize) -> bool {
         let Some(spooling) = &mut self.spooling else {
             (self.received, self.loaded) = (frame.position, frame.position);
             return true;
         };
-        spooling.push(Entry::Frame(frame.clone()));
+        spooling.push(Entry::Frame(Arc::clone(session), frame.clone()));
         let all_in_memory = self.loaded == self.received;
         self.received = frame.position;
         let stays = all_in_memory && outbox_bytes < self.limits.memory_bytes;
@@ -206,6 +206,34 @@ impl Overflow {
         if let Some(spooling) = &mut self.spooling {
             spooling.reading = false;
         }
+    }
+
+    /// What comes next into memory and is not on disk, as when the disk takes nothing: up to the room that there is.
+    pub fn next_waiting(&self, outbox_bytes: usize) -> Vec<Frames> {
+        let Some(spooling) = &self.spooling else { return Vec::new() };
+        let mut room = self.limits.memory_bytes.saturating_sub(outbox_bytes);
+        let all_read = self.loaded >= spooling.on_disk && !spooling.reading;
+        if !all_read || self.loaded == self.received || spooling.under_way.is_some() {
+            return Vec::new();
+        }
+        let mut next: Vec<Frames> = Vec::new();
+        for entry in &spooling.waiting {
+            let Entry::Frame(session, frame) = entry else { continue };
+            if frame.position <= self.loaded {
+                continue;
+            }
+            if room == 0 {
+                break;
+            }
+            room = room.saturating_sub(frame.text.len());
+            match next.last_mut().filter(|last| Arc::ptr_eq(&last.session, session)) {
+                Some(last) => last.frames.push(frame.clone()),
+                None => {
+                    next.push(Frames { session: Arc::clone(session), frames: vec![frame.clone()] });
+                }
+            }
+        }
+        next
     }
 
     /// What was read is in memory, up to `position`.
@@ -284,7 +312,7 @@ impl Spooling {
     }
 
     fn push(&mut self, entry: Entry) {
-        if let Entry::Frame(frame) = &entry {
+        if let Entry::Frame(_, frame) = &entry {
             self.waiting_bytes += frame.text.len();
             self.spooled += 1;
         }
@@ -295,7 +323,10 @@ impl Spooling {
 
 #[cfg(test)]
 mod tests {
+    use twilight_model::gateway::Intents;
+
     use super::*;
+    use crate::id::ShardKey;
 
     const LIMITS: OverflowLimits =
         OverflowLimits { after: Duration::from_secs(10), memory_bytes: 1000 };
@@ -304,9 +335,27 @@ mod tests {
         Frame { position, sequence: position, received_at_us: 0, text: "text".into() }
     }
 
+    fn session() -> Arc<Session> {
+        Arc::new(Session {
+            shard: ShardKey { bot_id: 1, shard_id: 0 },
+            shard_count: 1,
+            session_id: "s".into(),
+            intents: Intents::GUILDS,
+            generation: 1,
+        })
+    }
+
+    fn entry(position: u64) -> Entry {
+        Entry::Frame(session(), frame(position))
+    }
+
+    fn receive(overflow: &mut Overflow, position: u64, outbox_bytes: usize) -> bool {
+        overflow.receive(&session(), &frame(position), outbox_bytes)
+    }
+
     fn positions(entries: &[Entry]) -> Vec<u64> {
         let position = |entry: &Entry| match entry {
-            Entry::Frame(frame) => Some(frame.position),
+            Entry::Frame(_, frame) => Some(frame.position),
             Entry::Session(_) => None,
         };
         entries.iter().filter_map(position).collect()
@@ -316,9 +365,9 @@ mod tests {
     fn spooling(now: Instant) -> Overflow {
         let mut overflow = Overflow::new(LIMITS, 0);
         for position in 1..=3 {
-            assert!(overflow.receive(&frame(position), 0));
+            assert!(receive(&mut overflow, position, 0));
         }
-        overflow.begin(1, vec![Entry::Frame(frame(2)), Entry::Frame(frame(3))], now);
+        overflow.begin(1, vec![entry(2), entry(3)], now);
         overflow
     }
 
@@ -336,7 +385,7 @@ mod tests {
         let now = Instant::now();
         let mut overflow = spooling(now);
         assert_eq!(positions(&overflow.next_append(now).expect("waiting")), [2, 3]);
-        assert!(overflow.receive(&frame(4), 999));
+        assert!(receive(&mut overflow, 4, 999));
         assert!(overflow.next_append(now).is_none(), "one at a time");
         assert!(!overflow.is_on_disk());
         overflow.appended(3);
@@ -352,7 +401,7 @@ mod tests {
         let mut overflow = spooling(now);
         let bytes = overflow.bytes();
         overflow.next_append(now).expect("waiting");
-        let _ = overflow.receive(&frame(4), 0);
+        let _ = receive(&mut overflow, 4, 0);
         overflow.refused(now);
         assert_eq!(overflow.bytes(), bytes + 4 + ENTRY_OVERHEAD_BYTES);
         assert!(overflow.next_append(now).is_none(), "too early");
@@ -361,11 +410,30 @@ mod tests {
     }
 
     #[test]
+    fn what_the_disk_does_not_take_reaches_memory_all_the_same() {
+        let now = Instant::now();
+        let mut overflow = spooling(now);
+        assert!(!receive(&mut overflow, 4, 1000), "full");
+        assert!(!receive(&mut overflow, 5, 1000));
+        overflow.next_append(now).expect("waiting");
+        assert!(overflow.next_waiting(0).is_empty(), "it may be on disk soon");
+        overflow.refused(now);
+        let loaded = |next: &[Frames]| {
+            next.iter().flat_map(|part| &part.frames).map(|f| f.position).collect::<Vec<_>>()
+        };
+        assert_eq!(loaded(&overflow.next_waiting(996)), [4], "no more room");
+        assert_eq!(loaded(&overflow.next_waiting(0)), [4, 5]);
+        overflow.loaded(5);
+        assert!(overflow.next_waiting(0).is_empty());
+        assert!(receive(&mut overflow, 6, 0));
+    }
+
+    #[test]
     fn a_full_memory_leaves_events_on_disk_until_there_is_room() {
         let now = Instant::now();
         let mut overflow = spooling(now);
-        assert!(!overflow.receive(&frame(4), 1000), "full");
-        assert!(!overflow.receive(&frame(5), 0), "it would overtake the fourth");
+        assert!(!receive(&mut overflow, 4, 1000), "full");
+        assert!(!receive(&mut overflow, 5, 0), "it would overtake the fourth");
         assert_eq!((overflow.left_out(), overflow.next_read(0, now)), (2, None), "not on disk yet");
         overflow.next_append(now);
         overflow.appended(5);
@@ -374,7 +442,7 @@ mod tests {
         assert_eq!(overflow.next_read(0, now), None, "one at a time");
         overflow.loaded(5);
         assert_eq!((overflow.left_out(), overflow.next_read(0, now)), (0, None));
-        assert!(overflow.receive(&frame(6), 0));
+        assert!(receive(&mut overflow, 6, 0));
     }
 
     #[test]
@@ -388,7 +456,7 @@ mod tests {
         assert_eq!(overflow.end_if_caught_up(Some(0), 1_000_001, later), None, "it lags");
         let spooled = Spooled { events: 2, lasted: Duration::from_secs(3) };
         assert_eq!(overflow.end_if_caught_up(Some(0), 1_000_000, later), Some(spooled));
-        assert!(!overflow.is_spooling() && overflow.receive(&frame(4), usize::MAX));
+        assert!(!overflow.is_spooling() && receive(&mut overflow, 4, usize::MAX));
     }
 
     #[test]
@@ -397,7 +465,7 @@ mod tests {
         let mut overflow = Overflow::with_log(LIMITS, 7, 9, now);
         assert!(overflow.is_on_disk());
         assert_eq!((overflow.left_out(), overflow.next_read(0, now)), (3, Some(6)));
-        assert!(!overflow.receive(&frame(10), 0), "behind what is on disk");
+        assert!(!receive(&mut overflow, 10, 0), "behind what is on disk");
         overflow.loaded(9);
         assert_eq!((overflow.left_out(), overflow.next_release(6)), (1, None));
         assert_eq!((overflow.next_release(8), overflow.next_release(8)), (Some(8), None));

@@ -26,7 +26,7 @@ use super::{
     connector::{Connector, Start, Wait},
     counters::ShardCounters,
     delivery::{Delivery, Step},
-    intake::{Identity, Intake, Left},
+    intake::{Identity, Inherited, Intake},
     member_sync::MemberSync,
     options::{ShardOptions, Timing},
     overflow::OverflowLimits,
@@ -152,7 +152,7 @@ impl Pump {
             intents: options.intents,
         };
         let partitions = options.partitions.len();
-        let left = Left {
+        let inherited = Inherited {
             durable: options.durable,
             resume: options.resume,
             last_generation: options.last_generation,
@@ -171,7 +171,7 @@ impl Pump {
             commands,
             reporter: Reporter::spawn(options.shard, report_gate, options.reports),
             connector,
-            intake: Intake::new(identity, partitions, left, members, limits, now),
+            intake: Intake::new(identity, partitions, inherited, members, limits, now),
             delivery: Delivery::new(options.partitions, ack),
             spooler: options.spool.map(|spool| Spooler::new(options.shard, spool)),
             gate: ReadGate::new(options.backlog_bytes),

@@ -24,6 +24,10 @@ const SEGMENT_BYTES: u64 = 32 << 20;
 /// Frames are compressed together up to this many bytes: more would not make them smaller.
 const BLOCK_BYTES: usize = 1 << 20;
 
+/// The last segment goes, too, when nothing of it is needed and it is larger than this, or than this part of all.
+const RELEASED_BYTES: u64 = 4 << 20;
+const RELEASED_PART: u64 = 8;
+
 /// See the module.
 pub(super) struct ShardLog {
     shard: ShardKey,
@@ -215,8 +219,8 @@ impl ShardLog {
                         staged.session(point, received).map_err(failed)?;
                     }
                 }
-                Entry::Frame(frame) if last.is_some_and(|last| frame.position <= last) => {}
-                Entry::Frame(frame) => {
+                Entry::Frame(_, frame) if last.is_some_and(|last| frame.position <= last) => {}
+                Entry::Frame(_, frame) => {
                     debug_assert!(last.is_none_or(|last| last + 1 == frame.position));
                     last = Some(frame.position);
                     block_bytes += plain_bytes(frame);
@@ -241,7 +245,7 @@ impl ShardLog {
     /// said so was not heard.
     fn close_before_gap(&mut self, entries: &[Entry]) -> Result<(), SpoolError> {
         let first = entries.iter().find_map(|entry| match entry {
-            Entry::Frame(frame) => Some(frame.position),
+            Entry::Frame(_, frame) => Some(frame.position),
             Entry::Session(_) => None,
         });
         let has_gap = first.zip(self.last()).is_some_and(|(first, last)| first > last + 1);
@@ -357,7 +361,16 @@ impl ShardLog {
         {
             self.drop_first()?;
         }
-        Ok(())
+        let is_large =
+            |bytes| bytes > RELEASED_BYTES || bytes > self.options.max_bytes / RELEASED_PART;
+        match (&self.tail, self.segments.front()) {
+            (Some(tail), Some(Segment { frames: Some((_, last)), bytes, .. }))
+                if *last <= position && is_large(*bytes) =>
+            {
+                self.close(tail.point.clone())
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Leaves nothing but where to resume.

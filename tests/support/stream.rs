@@ -31,7 +31,7 @@ pub(crate) const BOT: u64 = 900;
 /// A guild.
 pub(crate) const GUILD: u64 = 41_771_983_423_143_937;
 /// When the first dispatch is received: 2026-01-01, in microseconds.
-const START_US: i64 = 1_767_225_600_000_000;
+pub(crate) const START_US: i64 = 1_767_225_600_000_000;
 
 struct NoAcks;
 
@@ -237,9 +237,7 @@ impl Stream {
 
     /// The rows of a query, as JSON.
     pub(crate) async fn rows(&self, sql: &str) -> Vec<Value> {
-        let sql = format!("select to_jsonb(q) from ({sql}) q");
-        let rows = self.client.query(&sql, &[]).await.unwrap();
-        rows.iter().map(|row| row.get(0)).collect()
+        rows(&self.client, sql).await
     }
 
     /// The only value of a query.
@@ -250,6 +248,13 @@ impl Stream {
         assert_eq!(columns.len(), 1, "one column from {sql}");
         columns.values().next().unwrap().clone()
     }
+}
+
+/// The rows of a query, as JSON.
+pub(crate) async fn rows(client: &Client, sql: &str) -> Vec<Value> {
+    let sql = format!("select to_jsonb(q) from ({sql}) q");
+    let rows = client.query(&sql, &[]).await.unwrap();
+    rows.iter().map(|row| row.get(0)).collect()
 }
 
 /// A full user object.

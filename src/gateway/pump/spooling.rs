@@ -25,6 +25,10 @@ impl Pump {
             }
             return;
         }
+        if spooler.is_refused {
+            self.intake.load_waiting(now);
+        }
+        let overflow = &mut self.intake.overflow;
         let settled = self.intake.checkpoint.settled();
         if let Some(position) = overflow.next_release(settled) {
             spooler.release(position);
