@@ -4,7 +4,7 @@
 //! anything else would skip events or read fields under the wrong intents. What is on disk is used only if it goes on
 //! where the database ends.
 
-use std::ops::RangeInclusive;
+use std::{ops::RangeInclusive, sync::Arc};
 
 use twilight_model::gateway::Intents;
 
@@ -106,11 +106,18 @@ impl Left {
         if self.stored.as_ref().is_some_and(|stored| newer(stored.resume.session.generation)) {
             return Err(Unusable::Foreign);
         }
-        let mut known = self.progress.iter().map(|progress| &progress.session_id);
-        let stored = self.stored.as_ref().map(|stored| &stored.resume.session.session_id);
+        // What was applied of it may have passed the session that it begins with.
+        let is_in_log = |(session_id, generation): (&Arc<str>, i64)| {
+            [start, point].iter().any(|end| end.session.session_id == *session_id)
+                || (start.session.generation + 1..point.session.generation).contains(&generation)
+        };
+        let stored = self.stored.iter().map(|stored| &stored.resume.session);
+        let stored = stored.map(|session| (&session.session_id, session.generation));
+        let progress = self.progress.iter();
+        let mut known =
+            stored.chain(progress.map(|progress| (&progress.session_id, progress.generation)));
         let begins = frames.is_some() && start.sequence == 0;
-        let session_id = &start.session.session_id;
-        if !begins && stored != Some(session_id) && !known.any(|known| known == session_id) {
+        if !begins && !known.any(is_in_log) {
             return Err(Unusable::Foreign);
         }
         let stored = self.stored.iter().map(|stored| stored.partitions);
@@ -173,8 +180,6 @@ pub fn start_of(
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use super::*;
     use crate::id::{Session, ShardKey};
 
@@ -277,6 +282,12 @@ mod tests {
         assert_eq!(with(of_s(), None, &[]), Err(Unusable::Foreign), "an empty database");
         let whole = log(point("s", 3, 0), point("s", 3, 9));
         assert_eq!(with(whole, None, &[]), Ok(()), "it begins with READY");
+        let spans = log(point("r", 2, 6), point("t", 4, 9));
+        for session in [("r", 2), ("s", 3), ("t", 4)] {
+            let applied = [progress(session.0, session.1, 6, 2)];
+            assert_eq!(with(spans.clone(), None, &applied), Ok(()), "{session:?}");
+        }
+        assert_eq!(with(spans, None, &[progress("u", 4, 6, 2)]), Err(Unusable::Foreign));
         let older = log(point("r", 2, 6), point("r", 2, 9));
         assert_eq!(with(older, stored(7), &[]), Err(Unusable::Foreign), "somebody went on");
         let other = [progress("s", 3, 6, 5)];
