@@ -49,6 +49,8 @@ pub struct Config {
     pub database: DatabaseConfig,
     /// How rows are gathered before they go.
     pub writer: WriterConfig,
+    /// Where events go when the database does not take them.
+    pub spool: SpoolConfig,
     /// Which fields have a history.
     pub history: HistoryConfig,
     /// Guilds that are used as databases.
@@ -144,6 +146,18 @@ pub struct WriterConfig {
     pub in_flight_bytes: usize,
 }
 
+/// `[spool]`
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct SpoolConfig {
+    /// Its directory; empty: `spool` in the data directory.
+    pub dir: PathBuf,
+    /// How large it may get on disk, over all shards; 0: there is none.
+    pub max_bytes: u64,
+    /// How long events wait for their commit before they go there.
+    pub after_ms: u64,
+}
+
 /// `[history]`
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -227,6 +241,12 @@ impl Default for WriterConfig {
             flush_bytes: 8 << 20,
             in_flight_bytes: 16 << 20,
         }
+    }
+}
+
+impl Default for SpoolConfig {
+    fn default() -> Self {
+        Self { dir: PathBuf::new(), max_bytes: 4 << 30, after_ms: 10_000 }
     }
 }
 

@@ -61,16 +61,26 @@ impl EmbeddedOptions {
         config: &DatabaseConfig,
         env: impl Fn(&str) -> Option<String>,
     ) -> Result<Self, EmbeddedError> {
-        let is_root = nix::unistd::geteuid().is_root();
-        let data_dir = if config.data_dir.as_os_str().is_empty() {
-            default_data_dir(is_root, env).ok_or(EmbeddedError::NoHome)?
-        } else {
-            config.data_dir.clone()
-        };
+        let data_dir = data_dir(config, env)?;
         let server_bin_dir =
             Some(config.server_bin_dir.clone()).filter(|dir| !dir.as_os_str().is_empty());
         Ok(Self { data_dir, server_bin_dir })
     }
+}
+
+/// The configured data directory, or the one that is usual for the user.
+///
+/// # Errors
+/// [`EmbeddedError::NoHome`] when the directory is to be chosen and there is no home.
+pub fn data_dir(
+    config: &DatabaseConfig,
+    env: impl Fn(&str) -> Option<String>,
+) -> Result<PathBuf, EmbeddedError> {
+    if !config.data_dir.as_os_str().is_empty() {
+        return Ok(config.data_dir.clone());
+    }
+    let is_root = nix::unistd::geteuid().is_root();
+    default_data_dir(is_root, env).ok_or(EmbeddedError::NoHome)
 }
 
 /// `/var/lib/dsqlstate` as root, otherwise `$XDG_DATA_HOME/dsqlstate` or `~/.local/share/dsqlstate`.

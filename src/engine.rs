@@ -15,6 +15,7 @@ mod restarts;
 mod supervisor;
 
 use std::{
+    path::PathBuf,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -23,20 +24,22 @@ use actix::{Addr, MailboxError, Recipient, System};
 use tokio::sync::watch;
 
 use self::{
-    bots::{know_bots, start_bot},
+    bots::{BotStart, know_bots, start_bot},
     supervisor::{Boot, PanicWriter, QueryEngine, Settings, StopEngine, Supervisor, credits},
 };
 use crate::{
-    config::{Config, ConfigError},
+    config::{Config, ConfigError, SpoolConfig},
+    embedded::{EmbeddedError, data_dir},
     gateway::{
         self,
         discovery::{Discovery, DiscoveryError},
-        options::{DEFAULT_BACKLOG_BYTES, Timing},
+        options::{Timing, backlog_bytes},
         reconnect::ShardFailure,
         report::ShardStatus,
     },
     id::ShardKey,
     metrics::Stats,
+    spool::{Spool, SpoolError, SpoolOptions, shards_in},
     store::{
         DatabaseTarget, StoreError,
         change_feed::continue_changes,
@@ -99,6 +102,25 @@ pub enum StartError {
         second: String,
         /// Whom their tokens belong to.
         bot_id: u64,
+    },
+    /// The directory of the spool cannot be chosen.
+    #[error("[spool] dir")]
+    SpoolDir(#[source] EmbeddedError),
+    /// The spool.
+    #[error("{0}: mend that, or set [spool] dir; [spool] max_bytes = 0 does without")]
+    Spool(#[from] SpoolError),
+    /// Events on disk were gathered for another number of partitions.
+    #[error(
+        "the spool in {} holds events of {shard} that were gathered for {were} partitions: start once with [writer] partitions = {were}, until they are in the database",
+        dir.display()
+    )]
+    SpooledPartitions {
+        /// Whose.
+        shard: ShardKey,
+        /// Where.
+        dir: PathBuf,
+        /// How many there were.
+        were: usize,
     },
     /// The configured range of shards does not exist.
     #[error("[discord] shard_range ends at {last}, but there are {count} shards: the last is {}", count - 1)]
@@ -197,14 +219,20 @@ impl Engine {
         if continue_changes(&client).await? {
             tracing::info!("the rows come from another cluster: the feed of changes goes on");
         }
+        let spool = start_spool(config)?;
         let mut bots = Vec::new();
         for bot in known {
-            bots.push(start_bot(&client, bot, config.writer.partitions, &options).await?);
+            let partitions = config.writer.partitions;
+            bots.push(start_bot(&client, bot, partitions, spool.as_ref(), &options).await?);
         }
+        if let Some(spool) = &spool {
+            warn_of_other_logs(spool, &bots);
+        }
+        let shards = bots.iter().map(|bot| bot.shards.len()).sum();
         let (failure_sender, failure) = watch::channel(None);
         let stats = Arc::new(Stats::default());
         let boot = Boot {
-            settings: settings(config, target, options),
+            settings: settings(config, target, spool, shards, options),
             bots,
             failure: failure_sender,
             stats: Arc::clone(&stats),
@@ -286,9 +314,49 @@ impl EngineObserver {
     }
 }
 
-fn settings(config: &Config, target: DatabaseTarget, options: EngineOptions) -> Settings {
+fn start_spool(config: &Config) -> Result<Option<Spool>, StartError> {
+    let SpoolConfig { dir, max_bytes, .. } = &config.spool;
+    if *max_bytes == 0 {
+        return Ok(None);
+    }
+    let dir = if dir.as_os_str().is_empty() {
+        let env = |name: &str| std::env::var(name).ok();
+        data_dir(&config.database, env).map_err(StartError::SpoolDir)?.join("spool")
+    } else {
+        dir.clone()
+    };
+    Ok(Some(Spool::start(SpoolOptions { dir, max_bytes: *max_bytes })?))
+}
+
+/// Whoever takes shards away from this process, or the bot, should know what they left.
+fn warn_of_other_logs(spool: &Spool, bots: &[BotStart]) {
+    let dir = &spool.options().dir;
+    let is_ours = |shard: &ShardKey| {
+        bots.iter()
+            .any(|bot| bot.bot_id == shard.bot_id && bot.shards.contains_key(&shard.shard_id))
+    };
+    let others = shards_in(dir).unwrap_or_default().into_iter().filter(|shard| !is_ours(shard));
+    for shard in others {
+        tracing::warn!(
+            bot = shard.bot_id,
+            shard = shard.shard_id,
+            dir = %dir.display(),
+            "the spool holds events of a shard that this process does not run: they wait for it"
+        );
+    }
+}
+
+fn settings(
+    config: &Config,
+    target: DatabaseTarget,
+    spool: Option<Spool>,
+    shards: usize,
+    options: EngineOptions,
+) -> Settings {
     Settings {
-        backlog_bytes: DEFAULT_BACKLOG_BYTES,
+        backlog_bytes: backlog_bytes(shards),
+        spool,
+        spool_after: Duration::from_millis(config.spool.after_ms),
         timing: options.timing,
         target: Arc::new(target),
         partitions: config.writer.partitions,

@@ -8,13 +8,15 @@
 //! socket → pump → intake ─ peek → position, partition
 //!            │        ├──── checkpoint: which sequence is durable
 //!            │        ├──── outbox → delivery → writers (one message under way each)
+//!            │        ├──── overflow → spooler → disk, and back into the outbox
 //!            │        └──── member_sync → op 8
 //!            ├─ backpressure: when to read      ├─ reconnect: what a close means
 //!            └─ connector → identify_queue: when to identify
 //! ```
 //!
 //! **Invariant:** the socket never waits for a writer longer than heartbeats allow, the sequence
-//! that is resumed after a restart is the committed one, and memory is bounded by the outbox and the partitions' credits.
+//! that is resumed after a restart is one up to which everything is committed or on disk, and memory is bounded by the
+//! outbox, what is on its way to the disk, and the partitions' credits.
 
 pub mod backpressure;
 pub mod checkpoint;
@@ -24,15 +26,17 @@ pub mod counters;
 mod delivery;
 pub mod discovery;
 pub mod identify_queue;
-mod intake;
+pub mod intake;
 pub mod member_sync;
 pub mod options;
 pub mod outbox;
+pub mod overflow;
 pub mod peek;
 mod pump;
 pub mod reconnect;
 pub mod report;
 pub mod shard_actor;
+mod spooler;
 #[cfg(test)]
 mod tests;
 

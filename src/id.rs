@@ -1,4 +1,4 @@
-//! The identities that cross module borders: bots, shards, sessions, partitions.
+//! What crosses module borders: the identities of bots, shards, sessions and partitions, and events as received.
 //!
 //! **Invariant:** everything here is plain data; nothing in this file does IO or reads a clock.
 
@@ -56,6 +56,20 @@ impl Session {
 pub fn fnv_1a(bytes: &[u8]) -> i64 {
     let fold = |hash: u64, byte: &u8| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
     bytes.iter().fold(0xcbf2_9ce4_8422_2325, fold).cast_signed()
+}
+
+/// One gateway dispatch (op 0), exactly as received.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Frame {
+    /// Counts the dispatches that one shard received, from 1, over all its sessions; goes on where frames of an
+    /// earlier process wait on the disk.
+    pub position: u64,
+    /// Discord's `s`; starts again at 1 with each session. 0: it could not be read.
+    pub sequence: u64,
+    /// When it was received: microseconds since 1970, strictly increasing per shard.
+    pub received_at_us: i64,
+    /// The whole payload. READY is shared by every partition.
+    pub text: Arc<str>,
 }
 
 /// Where a shard may resume: everything up to and including `sequence` is durable.

@@ -14,7 +14,9 @@
 //!  │ one per          │  by partition: the guild decides  │ one per partition    │
 //!  │ connection       │                                   │ decode → fold → batch│
 //!  │                  │◄──────────────────────────────────┤                      │
-//!  └───┬──────────────┘  Committed { partition, position }└───┬──────────────────┘
+//!  └───┬──────────┬───┘  Committed { partition, position }└───┬──────────────────┘
+//!      │          └──► spool: disk, while PostgreSQL does not  │
+//!      │               keep up; read back in order             │
 //!      │ resume point: the lowest committed sequence          │ one transaction per flush:
 //!  ┌───▼──────────────┐                                       │ rows, history, tombstones,
 //!  │ supervisor       │ restarts, saves resume points         │ the partition's progress
@@ -33,6 +35,9 @@
 //!   binary `COPY` into a staging table, the history of what is about to change, and one merge
 //!   that leaves equal rows untouched. After it a bell wakes who follows the changes ([`client`]). Every table is described by one constant ([`table`]), from which
 //!   its columns, encoding, merge and history follow.
+//! - The **spool** ([`spool`]) takes the events of a shard whose oldest one has waited for too long: everything that
+//!   is outstanding, and what comes. Its thread synchronises them to a log of the shard's own, so that the shard can
+//!   be resumed behind them, and gives them back when there is room ([`gateway::overflow`]).
 //! - Shards of several bots feed the same writers: a guild's partition is one, whichever bot tells of it, and what is
 //!   counted by shard is counted by bot and shard ([`id::ShardKey`]).
 //! - After a flush that wrote changes the writer rings a bell; one task says `NOTIFY` for all, outside of any
@@ -58,8 +63,9 @@
 //!
 //! # What holds everywhere
 //!
-//! 1. **Committed is the only progress.** A partition's sequence is written in the transaction that applied
-//!    it; a shard resumes from the lowest of them, and what Discord replays is skipped where it was applied.
+//! 1. **Durable is the only progress.** A partition's sequence is written in the transaction that applied
+//!    it; a shard resumes from the lowest of them, or from the end of its log on disk if that goes on there. What
+//!    Discord replays, or the log, is skipped where it was applied.
 //! 2. **A frame is handled whole or not at all**; events of one guild stay in order, since one shard reads
 //!    them and one partition writes them.
 //! 3. **A new session raises a generation** and touches no row. What was not confirmed since is readable, and
@@ -67,8 +73,8 @@
 //! 4. **Absence proves nothing** unless the set was complete; an outage is never a leave.
 //! 5. **Nothing is dropped silently**: unknown fields go to `extra`, whatever cannot be used to
 //!    `discord.rejected_events`, and the sequence moves on.
-//! 6. **Memory is bounded** by the credits of the partitions and the outbox of each shard, whether or not
-//!    PostgreSQL answers.
+//! 6. **Memory is bounded** by the credits of the partitions, the outbox of each shard and what is on its way to the
+//!    disk, whether or not PostgreSQL answers.
 //! 7. **Writers cannot deadlock**: a guild belongs to one partition, and where several processes see it they take
 //!    its lock first; users, which alone are written by several partitions, come last in
 //!    [`table::TABLES`] and in the order of their key.
@@ -81,14 +87,15 @@
 //! Rules are plain synchronous types that get the time as an argument. Actors and IO are thin shells around
 //! them: actix is used by [`engine`], the actors and what they are sent; PostgreSQL is spoken to in [`store`],
 //! [`verify`], [`client`], and [`discord_db`]'s journal and mirror alone. Imports go down only:
-//! `cli → engine → gateway → writer → {event, store} → table → {id, config}`; [`discord_db`] and [`client`] stand
+//! `cli → engine → gateway → writer → {event, store, spool} → table → {id, config}`; [`discord_db`] and [`client`] stand
 //! beside the engine and use [`store`] alone. [`simulator`] uses none of it,
 //! so that the two can disagree.
 //!
 //! # Reading order
 //!
 //! [`id`] and [`writer::message`] are the vocabulary; then [`table`] (what a row is), [`event`] (what an event
-//! means), [`writer`] (when rows are written), [`store`] (how), [`gateway`] (where they come from), [`engine`]
+//! means), [`writer`] (when rows are written), [`store`] (how), [`gateway`] (where they come from), [`spool`]
+//! (where they wait), [`engine`]
 //! (who starts whom). [`config`], [`database`], [`embedded`], [`http`] and [`metrics`] are what surrounds it;
 //! [`client`] is for whoever reads; [`simulator`] and [`verify`] are how it is shown to be true.
 //!
@@ -140,6 +147,7 @@ pub mod http;
 pub mod id;
 pub mod metrics;
 pub mod simulator;
+pub mod spool;
 pub mod store;
 pub mod table;
 pub mod verify;

@@ -17,6 +17,7 @@ pub use stats::{LatencySnapshot, Stats};
 use crate::{
     discord_db::rest::limiter::Scope,
     gateway::{counters::ShardCounters, report::ShardStatus},
+    spool::SpoolStats,
     store::{FlushReport, table_names},
     table::TABLES,
     writer::batch::FlushTrigger,
@@ -71,6 +72,9 @@ metrics_table! {
     LAG_SECONDS = Histogram "dsqlstate_writer_lag_seconds" [] "Time from receiving a dispatch to its commit.";
     PENDING_ROWS = Gauge "dsqlstate_writer_pending_rows" ["partition"] "Rows taken in and not yet committed.";
     ROWS_WRITTEN = Counter "dsqlstate_store_rows_written_total" ["table"] "Rows written; equal rows are not.";
+    SPOOL_BYTES = Gauge "dsqlstate_spool_bytes" [] "Bytes on disk of events that the database has not taken.";
+    SPOOL_SHARDS = Gauge "dsqlstate_spool_shards" [] "Shards whose events go to the disk, since the database does not take them in time.";
+    SPOOL_FRAMES = Counter "dsqlstate_spool_frames_total" ["direction"] "Events written to the disk and read back.";
     ACTOR_RESTARTS = Counter "dsqlstate_engine_actor_restarts_total" ["actor"] "Actors rebuilt after a panic.";
     BELL_RINGS = Counter "dsqlstate_engine_bell_rings_total" [] "Notifications that woke the readers of changes.";
     REST_REQUESTS = Counter "dsqlstate_discord_db_rest_requests_total" ["outcome"] "Requests of DiscordDB to Discord, each attempt one, by outcome.";
@@ -211,10 +215,31 @@ impl WriterMetrics {
 pub struct EngineMetrics {
     restarts: [Counter; 2],
     resident_memory: Gauge,
+    spool: SpoolMetrics,
     received_bytes: Counter,
     events: BTreeMap<&'static str, Counter>,
     bots: BTreeMap<u64, BotMetrics>,
     shards: BTreeMap<(u64, &'static str), Gauge>,
+}
+
+/// What is told of the spool.
+struct SpoolMetrics {
+    bytes: Gauge,
+    shards: Gauge,
+    written: Counter,
+    read: Counter,
+}
+
+impl Default for SpoolMetrics {
+    fn default() -> Self {
+        use handles::{gauge, labelled_counter};
+        Self {
+            bytes: gauge(SPOOL_BYTES),
+            shards: gauge(SPOOL_SHARDS),
+            written: labelled_counter(SPOOL_FRAMES, "direction", "written"),
+            read: labelled_counter(SPOOL_FRAMES, "direction", "read"),
+        }
+    }
 }
 
 /// What is counted for each bot.
@@ -242,6 +267,7 @@ impl Default for EngineMetrics {
             restarts: ["shard", "writer"]
                 .map(|actor| labelled_counter(ACTOR_RESTARTS, "actor", actor)),
             resident_memory: gauge(RESIDENT_MEMORY),
+            spool: SpoolMetrics::default(),
             received_bytes: counter(BYTES_RECEIVED),
             events: BTreeMap::new(),
             bots: BTreeMap::new(),
@@ -300,6 +326,15 @@ impl EngineMetrics {
             let new = || handles::shards_gauge(bot_id, state);
             self.shards.entry((bot_id, state)).or_insert_with(new).increment(1.0);
         }
+    }
+
+    /// Exports what the spool holds and has done.
+    pub fn sample_spool(&self, stats: &SpoolStats, statuses: &[ShardStatus]) {
+        let SpoolMetrics { bytes, shards, written, read } = &self.spool;
+        bytes.set(stats.bytes() as f64);
+        shards.set(statuses.iter().filter(|status| status.is_spooling).count() as f64);
+        written.absolute(stats.written());
+        read.absolute(stats.read());
     }
 
     /// Reads how much memory the process holds.

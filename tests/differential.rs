@@ -17,13 +17,14 @@ mod portions;
 mod recording;
 mod truth;
 
-use std::collections::BTreeMap;
-
-use self::{
-    compare::Tables,
-    facts::Facts,
+pub(crate) use self::{
+    portions::{Dump, compare, tables},
     recording::{Oddities, Recording},
 };
+
+use std::collections::BTreeMap;
+
+use self::{compare::Tables, facts::Facts};
 
 /// Worlds that are recorded.
 const SEEDS: [u64; 3] = [1, 5, 7];

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use dsqlstate::config::{Config, DatabaseConfig};
+use dsqlstate::config::{Config, DatabaseConfig, SpoolConfig};
 
 use crate::support::{database, engine::eventually};
 
@@ -17,6 +17,7 @@ async fn the_example_runs_and_leaves_a_filled_database() {
     example::install_tls_provider();
     let mut config = Config {
         database: DatabaseConfig { url, ..DatabaseConfig::default() },
+        spool: SpoolConfig { max_bytes: 0, ..SpoolConfig::default() },
         ..Config::default()
     };
     // As its main function does it, on a thread that has a system of its own.

@@ -11,3 +11,4 @@ mod rest;
 mod run;
 mod scenarios;
 mod sessions;
+mod spool;

@@ -19,4 +19,5 @@ mod feed;
 mod questions;
 mod rejected;
 mod secrets;
+mod simulation;
 mod support;

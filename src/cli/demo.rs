@@ -76,6 +76,7 @@ fn demo_config(config: &Config, args: &DemoArgs) -> Config {
     config.database.data_dir = args.data_dir.clone().unwrap_or_else(|| {
         env::temp_dir().join(format!("dsqlstate-demo-{}", nix::unistd::geteuid()))
     });
+    config.spool.dir = config.database.data_dir.join("spool");
     config.discord.token = Secret::new("demo");
     config.discord.shards = ShardCount::Auto;
     config
@@ -89,6 +90,12 @@ async fn demo(mut config: Config, args: &DemoArgs, database: &Database) -> Resul
         .batch_execute("drop schema if exists discord, discorddb cascade")
         .await
         .map_err(CliError::failed)?;
+    match std::fs::remove_dir_all(&config.spool.dir) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            return Err(CliError::failed(error));
+        }
+        _ => {}
+    }
     println!("starting a simulated Discord with {} guilds (seed {})", args.guilds, args.seed);
     let mut simulator = start_simulator(args).map_err(CliError::failed)?;
     let urls = simulator.ask("urls").map_err(CliError::failed)?;

@@ -200,7 +200,7 @@ mod tests {
         assert!(message.contains("did you mean \"writer.flush_rows\"?"), "{message}");
         assert!(
             message.contains(
-                "known here: discord, database, writer, history, discord_db, http, log, bots"
+                "known here: discord, database, writer, spool, history, discord_db, http, log, bots"
             ),
             "{message}"
         );

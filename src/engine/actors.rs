@@ -16,7 +16,7 @@ use super::{
     EngineFailure,
     bell::BellRinger,
     bots::BotPlace,
-    plan::ShardStart,
+    plan::{ShardStart, later},
     supervisor::{Supervisor, WriterPlace},
 };
 use crate::{
@@ -26,12 +26,13 @@ use crate::{
         options::ShardOptions,
         shard_actor::{ReplacePartition, ShardActor},
     },
-    id::ShardKey,
+    id::{ResumePoint, ShardKey},
     metrics::WriterMetrics,
+    spool::{Recovered, Spool},
     store::{
         DatabaseTarget, StoreError,
         connection::connect,
-        sessions::{StoredProgress, load_progress, load_shard},
+        sessions::{StoredProgress, load_progress, load_unsynced_guilds},
     },
     writer::{WriterActor, WriterOptions, message::PartitionHandle, partition::Partition},
 };
@@ -49,12 +50,6 @@ impl Supervisor {
         ctx: &Context<Self>,
     ) -> (Addr<WriterActor>, Arc<Semaphore>) {
         let settings = &self.settings;
-        let mine = progress.iter().filter(|progress| {
-            progress.partition == place && progress.partitions == settings.partitions
-        });
-        let applied: Vec<_> = mine
-            .map(|progress| (progress.shard, Arc::clone(&progress.session_id), progress.sequence))
-            .collect();
         let options = WriterOptions {
             place,
             target: Arc::clone(&settings.target),
@@ -68,8 +63,9 @@ impl Supervisor {
         };
         let (partitions, limits) = (settings.partitions, settings.limits);
         let tracking = Arc::clone(&settings.tracking);
+        let partition = Partition::new(place, partitions, limits, tracking, progress);
         let actor = WriterActor::start_in_arbiter(&arbiter.handle(), move |_| {
-            WriterActor::new(options, Partition::new(place, partitions, limits, tracking, applied))
+            WriterActor::new(options, partition)
         });
         (actor, Arc::new(Semaphore::new(settings.credits as usize)))
     }
@@ -93,7 +89,7 @@ impl Supervisor {
         counters: &Arc<ShardCounters>,
         ctx: &Context<Self>,
     ) -> Addr<ShardActor> {
-        if let Some(point) = &start.resume {
+        if let Some(point) = &start.durable {
             self.checkpoints.saved(point.clone());
         }
         let bot = self.bots.get(&shard.bot_id).expect("shards are those of the bots");
@@ -107,7 +103,11 @@ impl Supervisor {
             large_threshold: bot.large_threshold,
             complete_member_lists: bot.complete_member_lists,
             backlog_bytes: self.settings.backlog_bytes,
+            durable: start.durable,
             resume: start.resume,
+            spooled: start.spooled,
+            spool: self.settings.spool.clone(),
+            spool_after: self.settings.spool_after,
             last_generation: start.last_generation,
             unsynced: start.unsynced,
             partitions: self.handles(),
@@ -165,11 +165,18 @@ impl Supervisor {
             return self.fail(EngineFailure::KeepsPanicking { actor: shard.to_string() });
         }
         place.rebuilding = true;
-        let target = Arc::clone(&self.settings.target);
+        let settings = &self.settings;
+        let (target, spool) = (Arc::clone(&settings.target), settings.spool.clone());
+        let stored = self.checkpoints.last(shard).cloned();
+        let last_generation = place.last_generation;
         let load = async move {
+            let log = read_log(spool.as_ref(), shard).await;
+            let durable = later(log.as_ref().map(|log| log.start.clone()), stored.clone());
+            let spooled = log.as_ref().and_then(|log| log.frames);
+            let resume = later(log.map(|log| log.point), stored);
             // The shard does not wait for the database: without the list it resumes all the same, and
             // the member lists are asked for by the next start.
-            load_unsynced(&target, shard).await.unwrap_or_else(|error| {
+            let unsynced = load_unsynced(&target, resume.as_ref()).await.unwrap_or_else(|error| {
                 let error = OneLine(&error).to_string();
                 tracing::warn!(
                     bot = shard.bot_id,
@@ -178,12 +185,11 @@ impl Supervisor {
                     "cannot read which member lists are incomplete: they are asked for at the next start"
                 );
                 Vec::new()
-            })
+            });
+            ShardStart { durable, resume, spooled, last_generation, unsynced }
         };
-        ctx.spawn(load.into_actor(self).map(move |unsynced, this, ctx| {
-            let resume = this.checkpoints.last(shard).cloned();
+        ctx.spawn(load.into_actor(self).map(move |start, this, ctx| {
             let Some(place) = this.shards.get(&shard) else { return };
-            let start = ShardStart { resume, last_generation: place.last_generation, unsynced };
             let counters = Arc::clone(&place.counters);
             let actor = this.start_shard(shard, start, &counters, ctx);
             if let Some(place) = this.shards.get_mut(&shard) {
@@ -193,13 +199,30 @@ impl Supervisor {
     }
 }
 
+/// What the shard's last actor left on disk. If that cannot be read, Discord is asked for it.
+async fn read_log(spool: Option<&Spool>, shard: ShardKey) -> Option<Recovered> {
+    let opened = spool?.open(shard).await;
+    opened.unwrap_or_else(|error| {
+        let error = OneLine(&error).to_string();
+        tracing::error!(
+            bot = shard.bot_id,
+            shard = shard.shard_id,
+            error,
+            "the shard's events on disk cannot be read: discord is asked for them again"
+        );
+        None
+    })
+}
+
 /// Guilds of a shard whose member list is not complete.
-async fn load_unsynced(target: &DatabaseTarget, shard: ShardKey) -> Result<Vec<u64>, StoreError> {
+async fn load_unsynced(
+    target: &DatabaseTarget,
+    point: Option<&ResumePoint>,
+) -> Result<Vec<u64>, StoreError> {
+    let Some(point) = point else { return Ok(Vec::new()) };
     let client = connect(target, "shard").await?.client;
-    let stored = load_shard(&client, shard)
-        .await
-        .map_err(StoreError::query(&client, "read which member lists are incomplete"))?;
-    Ok(stored.map(|stored| stored.unsynced_guilds).unwrap_or_default())
+    let failed = StoreError::query(&client, "read which member lists are incomplete");
+    load_unsynced_guilds(&client, &point.session).await.map_err(failed)
 }
 
 /// Reads what the partitions have applied, for as long as it takes.

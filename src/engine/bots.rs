@@ -10,7 +10,7 @@ use twilight_model::gateway::Intents;
 
 use super::{
     EngineOptions, StartError,
-    plan::{ShardPlan, ShardStart, start_of},
+    plan::{Left, ShardPlan, ShardStart, Unusable, start_of},
 };
 use crate::{
     config::{BotConfig, Config, MemberLists, ShardCount},
@@ -19,9 +19,10 @@ use crate::{
         identify_queue::{IDENTIFY_PAUSE, IdentifyLimit, IdentifyQueue},
     },
     id::ShardKey,
+    spool::Spool,
     store::{
         StoreError,
-        sessions::{StoredProgress, load_progress, load_shard},
+        sessions::{StoredProgress, load_progress, load_shard, load_unsynced_guilds},
     },
 };
 
@@ -114,13 +115,41 @@ async fn know(config: BotConfig) -> Result<KnownBot, StartError> {
     Ok(KnownBot { name, config, discovery, plan })
 }
 
+/// Looks whether the log of a shard goes on where the database ends; moves one aside that does not.
+async fn check_log(
+    left: &mut Left,
+    shard: ShardKey,
+    partitions: usize,
+    spool: &Spool,
+) -> Result<(), StartError> {
+    match left.check_log(partitions) {
+        Ok(()) => Ok(()),
+        Err(Unusable::Partitions(were)) => {
+            let dir = spool.options().dir.clone();
+            Err(StartError::SpooledPartitions { shard, dir, were })
+        }
+        Err(Unusable::Foreign) => {
+            left.log = None;
+            let aside = spool.set_aside(shard).await?;
+            tracing::warn!(
+                bot = shard.bot_id,
+                shard = shard.shard_id,
+                path = %aside.display(),
+                "the events on disk do not belong to this database: they are set aside"
+            );
+            Ok(())
+        }
+    }
+}
+
 /// Reads where the shards of a bot begin.
 pub(super) async fn start_bot(
     client: &Client,
     bot: KnownBot,
     partitions: usize,
+    spool: Option<&Spool>,
     options: &EngineOptions,
-) -> Result<BotStart, StoreError> {
+) -> Result<BotStart, StartError> {
     let KnownBot { name, config: BotConfig { discord, .. }, discovery, plan } = bot;
     let bot_id = discovery.bot_id;
     let failed = StoreError::query(client, "read what is applied");
@@ -130,10 +159,25 @@ pub(super) async fn start_bot(
         let shard = ShardKey { bot_id, shard_id };
         let failed = StoreError::query(client, "read where a shard may resume");
         let stored = load_shard(client, shard).await.map_err(failed)?;
-        let of_shard: Vec<_> =
-            progress.iter().filter(|progress| progress.shard == shard).cloned().collect();
-        let (start, mismatch) =
-            start_of(stored, &of_shard, plan.count, discord.intents, partitions);
+        let of_shard = progress.iter().filter(|progress| progress.shard == shard).cloned();
+        let mut left = Left { stored, progress: of_shard.collect(), log: None };
+        if let Some(spool) = spool {
+            left.log = spool.open(shard).await?;
+            check_log(&mut left, shard, partitions, spool).await?;
+        }
+        let (mut start, mismatch) = start_of(left, plan.count, discord.intents, partitions);
+        if let Some(point) = &start.resume {
+            let failed = StoreError::query(client, "read which member lists are incomplete");
+            start.unsynced = load_unsynced_guilds(client, &point.session).await.map_err(failed)?;
+        }
+        if let Some(frames) = start.spooled {
+            tracing::info!(
+                bot = bot_id,
+                shard = shard_id,
+                events = frames.last - frames.first + 1,
+                "events on disk go to the database before new ones"
+            );
+        }
         if let Some(mismatch) = mismatch {
             tracing::info!(
                 bot = bot_id,

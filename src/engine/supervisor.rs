@@ -14,7 +14,10 @@ use actix::{
     ResponseActFuture, WrapFuture, fut,
 };
 use futures_util::future::join_all;
-use tokio::sync::{Semaphore, watch};
+use tokio::{
+    sync::{Semaphore, watch},
+    time::timeout,
+};
 
 use super::{
     BotStatus, EngineFailure, EngineStatus,
@@ -33,6 +36,7 @@ use crate::{
     },
     id::{ResumePoint, ShardKey},
     metrics::{EngineMetrics, Stats},
+    spool::Spool,
     store::DatabaseTarget,
     table::Tracking,
     writer::{
@@ -45,6 +49,8 @@ use crate::{
 
 /// How often resume points are saved and actors looked after.
 const TICK: Duration = Duration::from_secs(1);
+/// How long a stop waits for the database to take the resume points: without it they are older, and more is replayed.
+const LAST_SAVE_LIMIT: Duration = Duration::from_secs(2);
 /// Mailbox of the supervisor: a report of every shard at once fits.
 const MAILBOX: usize = 8192;
 
@@ -60,6 +66,8 @@ pub(super) struct Boot {
 /// What does not change while the engine runs.
 pub(super) struct Settings {
     pub(super) backlog_bytes: usize,
+    pub(super) spool: Option<Spool>,
+    pub(super) spool_after: Duration,
     pub(super) timing: Timing,
     pub(super) target: Arc<DatabaseTarget>,
     pub(super) partitions: usize,
@@ -181,6 +189,9 @@ impl Supervisor {
     fn tick(&mut self, ctx: &mut Context<Self>) {
         self.save_checkpoints(ctx);
         self.metrics.sample_memory();
+        if let Some(spool) = &self.settings.spool {
+            self.metrics.sample_spool(spool.stats(), &self.statuses);
+        }
         let counters: Vec<_> = self
             .shards
             .iter()
@@ -319,8 +330,9 @@ impl Handler<StopEngine> for Supervisor {
                     }
                 };
                 let mut store = CheckpointStore::new(target, partitions);
-                let (saved, ()) = tokio::join!(store.save(&points), last_ring);
-                if saved { points.len() } else { 0 }
+                let save = timeout(LAST_SAVE_LIMIT, store.save(&points));
+                let (saved, ()) = tokio::join!(save, last_ring);
+                if saved == Ok(true) { points.len() } else { 0 }
             };
             save.into_actor(this)
         });

@@ -2,7 +2,7 @@
 //!
 //! **Invariant:** a shard with too much queued still polls its socket three times per heartbeat
 //! interval, since twilight sends heartbeats only while it is polled; one that stays behind for a
-//! whole interval lets the connection go and resumes later.
+//! whole interval, although it might use the disk, lets the connection go and resumes later.
 
 use std::time::{Duration, Instant};
 
@@ -13,7 +13,7 @@ pub enum Reading {
     Read,
     /// Read nothing before this time: TCP makes Discord wait.
     PauseUntil(Instant),
-    /// Let go of the connection; the session is resumed when the outbox is empty.
+    /// Let go of the connection; the session is resumed when there is room.
     GiveUp,
 }
 
@@ -62,7 +62,7 @@ impl ReadGate {
         self.last_read = Some(now);
     }
 
-    /// What to do with `queued_bytes` waiting for credit.
+    /// What to do with `queued_bytes` waiting for the partitions, or for the disk.
     pub fn decide(&mut self, queued_bytes: usize, now: Instant) -> Reading {
         if queued_bytes <= self.backlog_bytes {
             self.behind_since = None;

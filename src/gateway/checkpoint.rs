@@ -1,13 +1,14 @@
-//! Which sequence a shard may resume from: the durable one.
+//! Which sequence a shard may resume from: the durable one; and what is on its way to being durable.
 //!
 //! **Invariant:** the resume point never passes a dispatch that is not durable in every partition
-//! it was sent to, and never moves backward within a session.
+//! it was sent to, and never moves backward within a session. A dispatch is kept until then, so that a partition
+//! that lost what it had received can be given it again.
 
 use std::{collections::VecDeque, sync::Arc};
 
-use crate::id::{ResumePoint, Session};
+use crate::id::{Frame, ResumePoint, Session};
 
-/// Follows dispatches from the socket to their commits. Holds a few words per frame in flight.
+/// Follows dispatches from the socket to their commits, and holds them; their text is shared with the outbox.
 #[derive(Debug)]
 pub struct Checkpoint {
     durable: Option<ResumePoint>,
@@ -17,12 +18,14 @@ pub struct Checkpoint {
     unconfirmed: Vec<VecDeque<u64>>,
     /// Sessions whose READY is outstanding.
     beginning: VecDeque<Beginning>,
+    /// Everything up to this position is durable.
+    settled: u64,
 }
 
 #[derive(Debug)]
 struct Dispatch {
-    position: u64,
-    sequence: u64,
+    session: Arc<Session>,
+    frame: Frame,
     /// Partitions that have not committed it.
     partitions: usize,
 }
@@ -35,14 +38,16 @@ struct Beginning {
 }
 
 impl Checkpoint {
-    /// Starts at what an earlier process left durable, if anything.
+    /// Starts at what an earlier process left durable, if anything; dispatches up to `settled` are not
+    /// to be expected.
     #[must_use]
-    pub fn new(partitions: usize, durable: Option<ResumePoint>) -> Self {
+    pub fn new(partitions: usize, durable: Option<ResumePoint>, settled: u64) -> Self {
         Self {
             durable,
             outstanding: VecDeque::new(),
             unconfirmed: vec![VecDeque::new(); partitions],
             beginning: VecDeque::new(),
+            settled,
         }
     }
 
@@ -53,24 +58,25 @@ impl Checkpoint {
         self.beginning.push_back(Beginning { position, session, resume_url });
     }
 
-    /// The dispatch at `position` is on its way to `partition`. Positions count up without a
-    /// gap; the same position may go to several partitions.
-    pub fn sent(&mut self, partition: usize, position: u64, sequence: u64) {
+    /// The dispatch is on its way to `partition`. Positions count up without a gap; the same position may go to
+    /// several partitions.
+    pub fn sent(&mut self, partition: usize, session: &Arc<Session>, frame: &Frame) {
         match self.outstanding.back_mut() {
-            Some(last) if last.position == position => last.partitions += 1,
+            Some(last) if last.frame.position == frame.position => last.partitions += 1,
             last => {
-                debug_assert!(last.is_none_or(|last| last.position + 1 == position));
-                self.outstanding.push_back(Dispatch { position, sequence, partitions: 1 });
+                debug_assert!(last.is_none_or(|last| last.frame.position + 1 == frame.position));
+                let (session, frame) = (Arc::clone(session), frame.clone());
+                self.outstanding.push_back(Dispatch { session, frame, partitions: 1 });
             }
         }
-        self.unconfirmed[partition].push_back(position);
+        self.unconfirmed[partition].push_back(frame.position);
     }
 
     /// Everything sent to `partition` up to `position` is durable. Positions that are not
     /// outstanding, such as those of frames discarded by a rewind, are ignored.
     pub fn committed(&mut self, partition: usize, position: u64) {
         let Some(unconfirmed) = self.unconfirmed.get_mut(partition) else { return };
-        let Some(oldest) = self.outstanding.front().map(|dispatch| dispatch.position) else {
+        let Some(oldest) = self.outstanding.front().map(|dispatch| dispatch.frame.position) else {
             return;
         };
         while let Some(confirmed) = next_if(unconfirmed, |&front| front <= position) {
@@ -82,17 +88,17 @@ impl Checkpoint {
         }
     }
 
-    fn advance(&mut self, dispatch: &Dispatch) {
-        if let Some(begun) =
-            next_if(&mut self.beginning, |begun| begun.position == dispatch.position)
+    fn advance(&mut self, Dispatch { frame, .. }: &Dispatch) {
+        self.settled = frame.position;
+        if let Some(begun) = next_if(&mut self.beginning, |begun| begun.position == frame.position)
         {
             self.durable = Some(ResumePoint {
                 session: begun.session,
                 resume_url: begun.resume_url,
-                sequence: dispatch.sequence,
+                sequence: frame.sequence,
             });
         } else if let Some(durable) = &mut self.durable {
-            durable.sequence = durable.sequence.max(dispatch.sequence);
+            durable.sequence = durable.sequence.max(frame.sequence);
         }
     }
 
@@ -108,8 +114,47 @@ impl Checkpoint {
         self.outstanding.len()
     }
 
-    /// Forgets everything that is not durable: Discord will send it again.
-    pub fn rewind(&mut self) {
+    /// Everything up to this position is durable.
+    #[must_use]
+    pub fn settled(&self) -> u64 {
+        self.settled
+    }
+
+    /// When the oldest dispatch that is not durable was received: microseconds since 1970.
+    #[must_use]
+    pub fn waiting_since_us(&self) -> Option<i64> {
+        self.outstanding.front().map(|dispatch| dispatch.frame.received_at_us)
+    }
+
+    /// What is outstanding, in order.
+    pub fn dispatches(&self) -> impl Iterator<Item = (&Arc<Session>, &Frame)> {
+        self.outstanding.iter().map(|dispatch| (&dispatch.session, &dispatch.frame))
+    }
+
+    /// What the partition has not committed, in order.
+    pub fn unconfirmed(&self, partition: usize) -> impl Iterator<Item = (&Arc<Session>, &Frame)> {
+        let oldest = self.outstanding.front().map_or(0, |dispatch| dispatch.frame.position);
+        let positions = self.unconfirmed.get(partition).into_iter().flatten();
+        positions.map(move |position| {
+            let index = usize::try_from(position - oldest).expect("as many are in memory");
+            let Dispatch { session, frame, .. } = &self.outstanding[index];
+            (session, frame)
+        })
+    }
+
+    /// Where a session with outstanding dispatches is resumed.
+    #[must_use]
+    pub fn resume_url_of(&self, session: &Arc<Session>) -> Option<&Arc<str>> {
+        let durable = self.durable.iter().map(|point| (&point.session, &point.resume_url));
+        let beginning = self.beginning.iter().map(|begun| (&begun.session, &begun.resume_url));
+        let mut known = beginning.chain(durable);
+        known.find_map(|(known, url)| Arc::ptr_eq(known, session).then_some(url))
+    }
+
+    /// Forgets everything that is not durable, up to the position that was received last: Discord will send it
+    /// again.
+    pub fn rewind(&mut self, received: u64) {
+        self.settled = received;
         self.outstanding.clear();
         self.beginning.clear();
         self.unconfirmed.iter_mut().for_each(VecDeque::clear);
@@ -138,12 +183,17 @@ mod tests {
         })
     }
 
+    fn sent(checkpoint: &mut Checkpoint, partition: usize, position: u64, sequence: u64) {
+        let frame = Frame { position, sequence, received_at_us: 0, text: "".into() };
+        checkpoint.sent(partition, &session(1), &frame);
+    }
+
     /// Two partitions and a session whose READY is at position 1, sequence 1.
     fn begun() -> Checkpoint {
-        let mut checkpoint = Checkpoint::new(2, None);
+        let mut checkpoint = Checkpoint::new(2, None, 0);
         checkpoint.begin(1, session(1), "ws://resume".into());
-        checkpoint.sent(0, 1, 1);
-        checkpoint.sent(1, 1, 1);
+        sent(&mut checkpoint, 0, 1, 1);
+        sent(&mut checkpoint, 1, 1, 1);
         checkpoint
     }
 
@@ -163,9 +213,9 @@ mod tests {
     #[test]
     fn the_slowest_partition_holds_the_sequence_back() {
         let mut checkpoint = begun();
-        checkpoint.sent(0, 2, 2);
-        checkpoint.sent(1, 3, 3);
-        checkpoint.sent(0, 4, 4);
+        sent(&mut checkpoint, 0, 2, 2);
+        sent(&mut checkpoint, 1, 3, 3);
+        sent(&mut checkpoint, 0, 4, 4);
         checkpoint.committed(0, 4);
         assert_eq!(sequence(&checkpoint), None);
         checkpoint.committed(1, 1);
@@ -177,11 +227,11 @@ mod tests {
     #[test]
     fn a_new_session_takes_over_only_after_the_old_frames_and_its_own_ready() {
         let mut checkpoint = begun();
-        checkpoint.sent(0, 2, 50);
+        sent(&mut checkpoint, 0, 2, 50);
         checkpoint.begin(3, session(2), "ws://other".into());
-        checkpoint.sent(0, 3, 1);
-        checkpoint.sent(1, 3, 1);
-        checkpoint.sent(1, 4, 2);
+        sent(&mut checkpoint, 0, 3, 1);
+        sent(&mut checkpoint, 1, 3, 1);
+        sent(&mut checkpoint, 1, 4, 2);
         checkpoint.committed(1, 4);
         assert_eq!(checkpoint.resume_point(), None);
         checkpoint.committed(0, 2);
@@ -202,11 +252,11 @@ mod tests {
         let mut checkpoint = begun();
         checkpoint.committed(0, 1);
         checkpoint.committed(1, 1);
-        checkpoint.sent(0, 2, 2);
-        checkpoint.rewind();
+        sent(&mut checkpoint, 0, 2, 2);
+        checkpoint.rewind(2);
         checkpoint.committed(0, 2);
         assert_eq!((sequence(&checkpoint), checkpoint.outstanding()), (Some(1), 0));
-        checkpoint.sent(0, 3, 2);
+        sent(&mut checkpoint, 0, 3, 2);
         checkpoint.committed(0, 2);
         assert_eq!(sequence(&checkpoint), Some(1));
         checkpoint.committed(0, 3);
@@ -216,11 +266,28 @@ mod tests {
     #[test]
     fn a_sequence_that_steps_back_does_not_move_the_point_back() {
         let mut checkpoint = begun();
-        checkpoint.sent(0, 2, 9);
-        checkpoint.sent(0, 3, 0);
+        sent(&mut checkpoint, 0, 2, 9);
+        sent(&mut checkpoint, 0, 3, 0);
         checkpoint.committed(1, 1);
         checkpoint.committed(0, 3);
         assert_eq!(sequence(&checkpoint), Some(9));
+    }
+
+    #[test]
+    fn a_partition_is_given_again_what_it_has_not_committed() {
+        let mut checkpoint = begun();
+        for (partition, position) in [(0, 2), (1, 3), (0, 4)] {
+            sent(&mut checkpoint, partition, position, position);
+        }
+        let positions = |checkpoint: &Checkpoint, partition| {
+            checkpoint.unconfirmed(partition).map(|(_, frame)| frame.position).collect::<Vec<_>>()
+        };
+        assert_eq!(positions(&checkpoint, 0), [1, 2, 4]);
+        checkpoint.committed(0, 2);
+        checkpoint.committed(1, 1);
+        assert_eq!((positions(&checkpoint, 0), positions(&checkpoint, 1)), (vec![4], vec![3]));
+        assert_eq!((checkpoint.settled(), checkpoint.outstanding()), (2, 2));
+        assert_eq!(checkpoint.dispatches().count(), 2);
     }
 
     #[test]

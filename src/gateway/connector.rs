@@ -27,7 +27,7 @@ pub(super) enum Start {
 pub(super) enum Wait {
     /// After a time.
     For(Duration),
-    /// When the outbox is empty.
+    /// When there is room for what comes.
     UntilDrained,
     /// Never again.
     Forever,

@@ -114,8 +114,10 @@ pub struct ShardCounters {
     pub zombies: Count,
     /// Connections given up since the writers were behind for a heartbeat interval.
     pub stalls: Count,
-    /// Returns to the committed sequence because a partition was replaced.
+    /// Returns to the committed sequence because what was on disk cannot be read.
     pub rewinds: Count,
+    /// Times that events began to go to the disk.
+    pub spoolings: Count,
     /// Payloads that twilight or the shard could not read.
     pub unreadable: Count,
     /// Dispatches that belong to no session, and so to no database row.
@@ -158,6 +160,7 @@ impl Default for ShardCounters {
             zombies: Count::default(),
             stalls: Count::default(),
             rewinds: Count::default(),
+            spoolings: Count::default(),
             unreadable: Count::default(),
             orphans: Count::default(),
             heartbeat_latency_us: AtomicU64::new(0),

@@ -16,9 +16,16 @@ use crate::writer::message::{ApplyFrames, Committed, PartitionHandle};
 const MESSAGE_SHARE: u32 = 4;
 
 /// Something that a partition was waited for is there.
-pub(super) enum Step {
-    Paid { partition: usize, credit: Result<OwnedSemaphorePermit, AcquireError> },
-    Handed { partition: usize, result: Result<(), MailboxError> },
+pub(super) struct Step {
+    partition: usize,
+    /// Which writer of the partition it is about: those that are gone do not matter any more.
+    writer: u64,
+    outcome: Outcome,
+}
+
+enum Outcome {
+    Paid(Result<OwnedSemaphorePermit, AcquireError>),
+    Handed(Result<(), MailboxError>),
 }
 
 /// The ways to all partitions.
@@ -30,6 +37,8 @@ pub(super) struct Delivery {
 
 struct Lane {
     handle: PartitionHandle,
+    /// Counts the partition's writers.
+    writer: u64,
     state: LaneState,
 }
 
@@ -38,13 +47,13 @@ enum LaneState {
     Idle,
     /// Waiting for credit, or for the writer to take a message.
     Busy,
-    /// The writer is gone; its replacement comes with a rewind.
+    /// The writer is gone; it will be replaced.
     Lost,
 }
 
 impl Delivery {
     pub(super) fn new(partitions: Vec<PartitionHandle>, ack: Recipient<Committed>) -> Self {
-        let lane = |handle| Lane { handle, state: LaneState::Idle };
+        let lane = |handle| Lane { handle, writer: 0, state: LaneState::Idle };
         let lanes = partitions.into_iter().map(lane).collect();
         Self { lanes, steps: FuturesUnordered::new(), ack }
     }
@@ -63,10 +72,12 @@ impl Delivery {
         let lane = &mut self.lanes[partition];
         lane.state = LaneState::Busy;
         let (cost, credits) = (lane.handle.cost(bytes), Arc::clone(&lane.handle.credits));
+        let writer = lane.writer;
         match Arc::clone(&credits).try_acquire_many_owned(cost) {
             Ok(credit) => self.hand_over(partition, credit, outbox),
             Err(_) => self.steps.push(Box::pin(async move {
-                Step::Paid { partition, credit: credits.acquire_many_owned(cost).await }
+                let outcome = Outcome::Paid(credits.acquire_many_owned(cost).await);
+                Step { partition, writer, outcome }
             })),
         }
     }
@@ -81,17 +92,21 @@ impl Delivery {
 
     /// Goes on after a step. Returns the partition if its writer turned out to be gone.
     pub(super) fn proceed(&mut self, step: Step, outbox: &mut Outbox) -> Option<usize> {
-        match step {
-            Step::Paid { partition, credit: Ok(credit) } => {
+        let Step { partition, writer, outcome } = step;
+        if self.lanes[partition].writer != writer {
+            return None;
+        }
+        match outcome {
+            Outcome::Paid(Ok(credit)) => {
                 self.hand_over(partition, credit, outbox);
                 None
             }
-            Step::Handed { partition, result: Ok(()) } => {
+            Outcome::Handed(Ok(())) => {
                 self.lanes[partition].state = LaneState::Idle;
                 self.start_lane(partition, outbox);
                 None
             }
-            Step::Paid { partition, .. } | Step::Handed { partition, .. } => {
+            Outcome::Paid(Err(_)) | Outcome::Handed(Err(_)) => {
                 self.lanes[partition].state = LaneState::Lost;
                 Some(partition)
             }
@@ -105,7 +120,8 @@ impl Delivery {
         mut credit: OwnedSemaphorePermit,
         outbox: &mut Outbox,
     ) {
-        let handle = &self.lanes[partition].handle;
+        let Lane { handle, writer, .. } = &self.lanes[partition];
+        let writer = *writer;
         let most = handle.total_credits as usize / MESSAGE_SHARE as usize;
         let taken = outbox.take(partition, |bytes| {
             let cost = handle.cost(bytes);
@@ -121,7 +137,9 @@ impl Delivery {
         };
         let ack = self.ack.clone();
         let sent = handle.writer.send(ApplyFrames { session, frames, ack, credit });
-        self.steps.push(Box::pin(async move { Step::Handed { partition, result: sent.await } }));
+        self.steps.push(Box::pin(async move {
+            Step { partition, writer, outcome: Outcome::Handed(sent.await) }
+        }));
     }
 
     /// Forgets what is under way: its frames will come again.
@@ -132,10 +150,10 @@ impl Delivery {
         }
     }
 
-    /// A partition has a new writer.
+    /// A partition has a new writer, which has received nothing.
     pub(super) fn replace(&mut self, partition: usize, handle: PartitionHandle) {
         if let Some(lane) = self.lanes.get_mut(partition) {
-            *lane = Lane { handle, state: LaneState::Idle };
+            *lane = Lane { handle, writer: lane.writer + 1, state: LaneState::Idle };
         }
     }
 }

@@ -1,8 +1,9 @@
-//! What a received dispatch does: a position, a partition, a place in the outbox, and a note for
+//! What a received dispatch does: a position, a partition, a place in the outbox or on the disk, and a note for
 //! the checkpoint and the member lists.
 //!
 //! **Invariant:** every dispatch of a session goes to a partition, readable or not, and is known to
-//! the checkpoint before it can leave the outbox.
+//! the checkpoint before it can leave the outbox. What is only on the disk is known to [`Overflow`] alone, until it is
+//! read back.
 
 use std::{
     collections::HashSet,
@@ -16,34 +17,44 @@ use super::{
     checkpoint::Checkpoint,
     member_sync::{MemberSync, REQUEST_GUILD_MEMBERS},
     outbox::Outbox,
+    overflow::{Overflow, OverflowLimits},
     peek::Peek,
 };
 use crate::{
-    id::{GuildId, ResumePoint, Session, ShardKey, partition_of},
-    writer::message::Frame,
+    id::{Frame, GuildId, ResumePoint, Session, ShardKey, partition_of},
+    spool::{Entry, Frames, RecoveredFrames},
 };
 
 /// Who the shard is, for the sessions that it begins.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Identity {
-    pub(super) shard: ShardKey,
-    pub(super) shard_count: u32,
-    pub(super) intents: Intents,
+pub struct Identity {
+    /// Which shard.
+    pub shard: ShardKey,
+    /// `num_shards` of IDENTIFY.
+    pub shard_count: u32,
+    /// Those of IDENTIFY.
+    pub intents: Intents,
 }
 
 /// When a payload was received, on both clocks.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct ReceivedAt {
-    pub(super) now: Instant,
+pub struct ReceivedAt {
+    /// For rules.
+    pub now: Instant,
     /// Microseconds since 1970.
-    pub(super) unix_us: i64,
+    pub unix_us: i64,
 }
 
 /// What a dispatch meant for the session.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Received {
+pub enum Received {
     /// A session began.
-    Ready { session: Arc<Session>, guilds: usize },
+    Ready {
+        /// Which.
+        session: Arc<Session>,
+        /// Guilds that READY lists.
+        guilds: usize,
+    },
     /// Everything missed has been received.
     Resumed,
     /// Anything else.
@@ -54,15 +65,18 @@ pub(super) enum Received {
 
 /// The session to resume, as far as it was received or is durable.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Resumable {
-    pub(super) session_id: Arc<str>,
-    pub(super) url: Arc<str>,
-    pub(super) sequence: u64,
+pub struct Resumable {
+    /// Its id.
+    pub session_id: Arc<str>,
+    /// Where.
+    pub url: Arc<str>,
+    /// After which sequence.
+    pub sequence: u64,
 }
 
 /// The received side of a shard.
 #[derive(Debug)]
-pub(super) struct Intake {
+pub struct Intake {
     identity: Identity,
     partitions: usize,
     live: Option<Live>,
@@ -71,9 +85,29 @@ pub(super) struct Intake {
     last_received_us: i64,
     guilds_expected: usize,
     guilds_seen: HashSet<GuildId>,
-    pub(super) checkpoint: Checkpoint,
-    pub(super) outbox: Outbox,
-    pub(super) members: MemberSync,
+    /// Frames up to this position came from the log of an earlier process.
+    recovered: u64,
+    /// What is on its way to being durable.
+    pub checkpoint: Checkpoint,
+    /// What waits for the partitions.
+    pub outbox: Outbox,
+    /// What is, or goes, on the disk.
+    pub overflow: Overflow,
+    /// Which member lists to ask for.
+    pub members: MemberSync,
+}
+
+/// What an earlier process left for a shard.
+#[derive(Clone, Debug, Default)]
+pub struct Inherited {
+    /// What is durable in the database.
+    pub durable: Option<ResumePoint>,
+    /// Where to resume, which may be further: what is between is in the log.
+    pub resume: Option<ResumePoint>,
+    /// The highest generation that any session has had.
+    pub last_generation: i64,
+    /// What is in the log.
+    pub spooled: Option<RecoveredFrames>,
 }
 
 /// The session that dispatches belong to.
@@ -93,31 +127,43 @@ impl Live {
 }
 
 impl Intake {
-    pub(super) fn new(
+    /// A shard that goes on with what it inherits, over so many partitions.
+    #[must_use]
+    pub fn new(
         identity: Identity,
         partitions: usize,
-        resume: Option<ResumePoint>,
-        last_generation: i64,
+        inherited: Inherited,
         members: MemberSync,
+        limits: OverflowLimits,
+        now: Instant,
     ) -> Self {
+        let Inherited { durable, resume, last_generation, spooled } = inherited;
         let resumed = resume.as_ref().map_or(0, |point| point.session.generation);
+        let overflow = match spooled {
+            Some(log) => Overflow::with_log(limits, log.first, log.last, now),
+            None => Overflow::new(limits, 0),
+        };
+        let settled = spooled.map_or(0, |log| log.first - 1);
+        let last = spooled.map_or(0, |log| log.last);
         Self {
             identity,
             partitions,
             live: resume.as_ref().map(Live::at),
             last_generation: last_generation.max(resumed),
-            position: 0,
-            last_received_us: 0,
+            position: last,
+            last_received_us: spooled.map_or(0, |log| log.last_received_us),
             guilds_expected: 0,
             guilds_seen: HashSet::new(),
-            checkpoint: Checkpoint::new(partitions, resume),
+            recovered: last,
+            checkpoint: Checkpoint::new(partitions, durable, settled),
             outbox: Outbox::new(partitions),
+            overflow,
             members,
         }
     }
 
     /// Takes a dispatch in.
-    pub(super) fn dispatch(&mut self, text: &str, peek: &Peek<'_>, at: ReceivedAt) -> Received {
+    pub fn dispatch(&mut self, text: &str, peek: &Peek<'_>, at: ReceivedAt) -> Received {
         match (peek.event(), peek.d.session()) {
             ("READY", Some((session_id, url))) => self.ready(text, peek, at, session_id, url),
             (event, _) => {
@@ -127,15 +173,13 @@ impl Intake {
                 live.sequence = live.sequence.max(sequence);
                 let session = Arc::clone(&live.session);
                 let frame = self.frame(text, sequence, at);
-                let partition = partition_of(peek.routing_guild(), self.partitions);
-                self.send(partition, &session, frame);
+                self.place(&session, frame, peek);
                 self.note(peek, at.now);
                 if event == "RESUMED" { Received::Resumed } else { Received::Event }
             }
         }
     }
 
-    /// READY goes to every partition: each has to know the session.
     fn ready(
         &mut self,
         text: &str,
@@ -149,19 +193,95 @@ impl Intake {
         let session_id = session_id.into();
         let generation = self.last_generation;
         let session = Arc::new(Session { shard, shard_count, session_id, intents, generation });
-        let url: Arc<str> = url.into();
+        let resume_url: Arc<str> = url.into();
         let sequence = peek.s.unwrap_or(0);
-        self.live = Some(Live { session: Arc::clone(&session), url: Arc::clone(&url), sequence });
+        let point = ResumePoint { session: Arc::clone(&session), resume_url, sequence };
+        self.live = Some(Live::at(&point));
+        self.overflow.session(&point);
 
         let frame = self.frame(text, sequence, at);
-        self.checkpoint.begin(frame.position, Arc::clone(&session), url);
-        for partition in 0..self.partitions {
-            self.send(partition, &session, frame.clone());
-        }
-        self.members.session_started();
-        self.guilds_seen.clear();
-        self.guilds_expected = peek.d.guilds().count();
+        self.place(&session, frame, peek);
+        self.note_ready(peek);
         Received::Ready { session, guilds: self.guilds_expected }
+    }
+
+    /// Into memory, or only to the disk.
+    fn place(&mut self, session: &Arc<Session>, frame: Frame, peek: &Peek<'_>) {
+        if self.overflow.receive(session, &frame, self.outbox.bytes()) {
+            self.hand(session, frame, peek);
+        }
+    }
+
+    /// READY goes to every partition: each has to know the session.
+    fn hand(&mut self, session: &Arc<Session>, frame: Frame, peek: &Peek<'_>) {
+        match (peek.event(), peek.d.session()) {
+            ("READY", Some((_, url))) => {
+                self.checkpoint.begin(frame.position, Arc::clone(session), url.into());
+                for partition in 0..self.partitions {
+                    self.send(partition, session, frame.clone());
+                }
+            }
+            _ => self.send(partition_of(peek.routing_guild(), self.partitions), session, frame),
+        }
+    }
+
+    /// Takes frames into memory that were only on the disk.
+    pub fn load(&mut self, read: Vec<Frames>, now: Instant) {
+        for Frames { session, frames } in read {
+            for frame in frames {
+                let (position, text) = (frame.position, Arc::clone(&frame.text));
+                let peek = Peek::of(&text);
+                // What this process received was noted then.
+                if position <= self.recovered {
+                    match peek.event() {
+                        "READY" => self.note_ready(&peek),
+                        _ => self.note(&peek, now),
+                    }
+                }
+                self.hand(&session, frame, &peek);
+                self.overflow.loaded(position);
+            }
+        }
+    }
+
+    /// Takes frames into memory that the disk has not taken, if there is room.
+    pub fn load_waiting(&mut self, now: Instant) {
+        let waiting = self.overflow.next_waiting(self.outbox.bytes());
+        self.load(waiting, now);
+    }
+
+    /// From now on everything is spooled, beginning with what is outstanding.
+    pub fn spool(&mut self, now: Instant) {
+        let mut entries = Vec::new();
+        let mut last: Option<&Arc<Session>> = None;
+        for (session, frame) in self.checkpoint.dispatches() {
+            if last.is_none_or(|last| !Arc::ptr_eq(last, session))
+                && let Some(url) = self.checkpoint.resume_url_of(session)
+            {
+                let (session, resume_url) = (Arc::clone(session), Arc::clone(url));
+                let sequence = frame.sequence.saturating_sub(1);
+                entries.push(Entry::Session(ResumePoint { session, resume_url, sequence }));
+            }
+            last = Some(session);
+            entries.push(Entry::Frame(Arc::clone(session), frame.clone()));
+        }
+        self.overflow.begin(self.checkpoint.settled(), entries, now);
+    }
+
+    /// A partition has a new writer: what it has not committed is handed over again.
+    pub fn hand_again(&mut self, partition: usize, now: Instant) {
+        let mut broken_lists = Vec::new();
+        let frames = self.checkpoint.unconfirmed(partition).map(|(session, frame)| {
+            let peek = Peek::of(&frame.text);
+            if peek.event() == "GUILD_MEMBERS_CHUNK" {
+                broken_lists.push(peek.routing_guild());
+            }
+            (Arc::clone(session), frame.clone())
+        });
+        self.outbox.requeue(partition, frames);
+        let is_of_partition =
+            |guild_id: GuildId| partition_of(guild_id, self.partitions) == partition;
+        self.members.want_again(&broken_lists, is_of_partition, now);
     }
 
     fn frame(&mut self, text: &str, sequence: u64, at: ReceivedAt) -> Frame {
@@ -172,8 +292,14 @@ impl Intake {
     }
 
     fn send(&mut self, partition: usize, session: &Arc<Session>, frame: Frame) {
-        self.checkpoint.sent(partition, frame.position, frame.sequence);
+        self.checkpoint.sent(partition, session, &frame);
         self.outbox.push(partition, Arc::clone(session), frame);
+    }
+
+    fn note_ready(&mut self, peek: &Peek<'_>) {
+        self.members.session_started();
+        self.guilds_seen.clear();
+        self.guilds_expected = peek.d.guilds().count();
     }
 
     /// What the event says about guilds and their member lists.
@@ -206,7 +332,8 @@ impl Intake {
     }
 
     /// The session as received: what is in the outbox need not be sent again.
-    pub(super) fn resumable(&self) -> Option<Resumable> {
+    #[must_use]
+    pub fn resumable(&self) -> Option<Resumable> {
         let live = self.live.as_ref()?;
         Some(Resumable {
             session_id: Arc::clone(&live.session.session_id),
@@ -216,15 +343,16 @@ impl Intake {
     }
 
     /// Discord does not know the session any more. Frames that came through it stay queued.
-    pub(super) fn lose_session(&mut self) {
+    pub fn lose_session(&mut self) {
         self.live = None;
     }
 
     /// Discards everything that is not durable and goes back to what is; without a durable part of
     /// the live session there is nothing to resume.
-    pub(super) fn rewind(&mut self) {
+    pub fn rewind(&mut self, now: Instant) {
+        self.overflow.end(now);
         self.outbox.clear();
-        self.checkpoint.rewind();
+        self.checkpoint.rewind(self.position);
         let live = self.live.take();
         let durable = self.checkpoint.resume_point();
         self.live = durable
@@ -233,19 +361,42 @@ impl Intake {
     }
 
     /// Whether nothing is left to hand over or to commit.
-    pub(super) fn is_settled(&self) -> bool {
-        self.outbox.is_empty() && self.checkpoint.outstanding() == 0
+    #[must_use]
+    pub fn is_settled(&self) -> bool {
+        self.outstanding() == 0
     }
 
-    pub(super) fn received_sequence(&self) -> u64 {
+    /// Dispatches that are received and not durable in the database.
+    #[must_use]
+    pub fn outstanding(&self) -> usize {
+        let left_out = usize::try_from(self.overflow.left_out()).unwrap_or(usize::MAX);
+        self.checkpoint.outstanding().saturating_add(left_out)
+    }
+
+    /// Bytes in memory that wait for what takes them: the partitions, or the disk while events go there.
+    #[must_use]
+    pub fn queued_bytes(&self) -> usize {
+        match self.overflow.is_spooling() {
+            true => self.overflow.bytes(),
+            false => self.outbox.bytes(),
+        }
+    }
+
+    /// The last sequence that was received in the live session; 0 without one.
+    #[must_use]
+    pub fn received_sequence(&self) -> u64 {
         self.live.as_ref().map_or(0, |live| live.sequence)
     }
 
-    pub(super) fn guilds_expected(&self) -> usize {
+    /// Guilds that the last READY listed.
+    #[must_use]
+    pub fn guilds_expected(&self) -> usize {
         self.guilds_expected
     }
 
-    pub(super) fn guilds_seen(&self) -> usize {
+    /// Guilds that were told since, and are available.
+    #[must_use]
+    pub fn guilds_seen(&self) -> usize {
         self.guilds_seen.len()
     }
 }
@@ -256,13 +407,18 @@ mod tests {
 
     const READY: &str = r#"{"t":"READY","s":1,"op":0,"d":{"session_id":"abc","resume_gateway_url":"ws://r","guilds":[{"id":"5"}]}}"#;
 
+    const LIMITS: OverflowLimits =
+        OverflowLimits { after: Duration::from_secs(10), memory_bytes: 1 << 20 };
+
     fn intake(resume: Option<ResumePoint>) -> Intake {
         let identity = Identity {
             shard: ShardKey { bot_id: 1, shard_id: 0 },
             shard_count: 1,
             intents: Intents::GUILDS,
         };
-        Intake::new(identity, 2, resume, 3, MemberSync::new(true, 0))
+        let inherited =
+            Inherited { durable: resume.clone(), resume, last_generation: 3, spooled: None };
+        Intake::new(identity, 2, inherited, MemberSync::new(true, 0), LIMITS, Instant::now())
     }
 
     fn receive(intake: &mut Intake, text: &str) -> Received {
@@ -329,7 +485,7 @@ mod tests {
         intake.checkpoint.committed(0, 1);
         intake.checkpoint.committed(1, 1);
         receive(&mut intake, r#"{"t":"X","s":2,"op":0,"d":{}}"#);
-        intake.rewind();
+        intake.rewind(Instant::now());
         assert_eq!(intake.resumable().unwrap().sequence, 1);
         assert!(intake.is_settled());
         receive(&mut intake, r#"{"t":"X","s":2,"op":0,"d":{}}"#);
@@ -341,8 +497,71 @@ mod tests {
         let mut intake = intake(None);
         receive(&mut intake, READY);
         intake.checkpoint.committed(0, 1);
-        intake.rewind();
+        intake.rewind(Instant::now());
         assert_eq!(intake.resumable(), None);
+    }
+
+    #[test]
+    fn what_is_outstanding_is_spooled_with_its_sessions_and_read_back_in_order() {
+        let mut intake = intake(None);
+        let now = Instant::now();
+        receive(&mut intake, READY);
+        receive(&mut intake, r#"{"t":"X","s":2,"op":0,"d":{}}"#);
+        intake.checkpoint.committed(0, 1);
+        intake.checkpoint.committed(1, 1);
+        intake.spool(now);
+        receive(&mut intake, &READY.replace("abc", "def"));
+        let entries = intake.overflow.next_append(now).expect("something waits");
+        let shown: Vec<_> = entries
+            .iter()
+            .map(|entry| match entry {
+                Entry::Session(point) => format!("session {}", point.session.session_id),
+                Entry::Frame(_, frame) => frame.position.to_string(),
+            })
+            .collect();
+        assert_eq!(shown, ["session abc", "2", "session def", "3"]);
+
+        let (first, last) = (2, 3);
+        let spooled = RecoveredFrames { first, last, last_received_us: 500 };
+        let inherited =
+            Inherited { spooled: Some(spooled), last_generation: 5, ..Inherited::default() };
+        let members = MemberSync::new(true, 0);
+        let mut later = Intake::new(intake.identity, 2, inherited, members, LIMITS, now);
+        assert_eq!(later.outstanding(), 2);
+        let session = |place: usize| match &entries[place] {
+            Entry::Session(point) => Arc::clone(&point.session),
+            Entry::Frame(..) => panic!("a session comes first"),
+        };
+        let frame = |place: usize| match &entries[place] {
+            Entry::Frame(_, frame) => frame.clone(),
+            Entry::Session(_) => panic!("a frame follows"),
+        };
+        let read = |place| Frames { session: session(place), frames: vec![frame(place + 1)] };
+        later.load(vec![read(0), read(2)], now);
+        assert_eq!((later.outstanding(), later.guilds_expected()), (2, 1));
+        let positions = |frames: Vec<Frame>| frames.iter().map(|f| f.position).collect::<Vec<_>>();
+        let of_0 = partition_of(0, 2);
+        assert_eq!(positions(frames(&mut later, of_0)), [2]);
+        assert_eq!(positions(frames(&mut later, of_0)), [3]);
+        assert_eq!(positions(frames(&mut later, 1 - of_0)), [3]);
+        receive(&mut later, &READY.replace("abc", "ghi"));
+        let newest = later.checkpoint.dispatches().last().map(|(_, frame)| frame.received_at_us);
+        assert_eq!(newest, Some(501), "time goes on where the log ends");
+    }
+
+    #[test]
+    fn a_new_writer_is_handed_what_the_old_one_had_not_committed() {
+        let mut intake = intake(None);
+        receive(&mut intake, READY);
+        let chunk = r#"{"t":"GUILD_MEMBERS_CHUNK","s":2,"op":0,"d":{"guild_id":"5","chunk_index":1,"chunk_count":2,"nonce":"n"}}"#;
+        receive(&mut intake, chunk);
+        let partition = partition_of(5, 2);
+        let before = frames(&mut intake, partition);
+        assert!(frames(&mut intake, partition).is_empty());
+        intake.checkpoint.committed(partition, 1);
+        intake.hand_again(partition, Instant::now());
+        assert_eq!(frames(&mut intake, partition), before[1..]);
+        assert_eq!(intake.members.counts().wanted, 1, "its list may be broken");
     }
 
     #[test]

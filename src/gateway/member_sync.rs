@@ -188,6 +188,17 @@ impl MemberSync {
         }
     }
 
+    /// Whoever gathered the lists of these guilds, and those asked for that satisfy `test`, has lost what it had.
+    pub fn want_again(&mut self, guilds: &[GuildId], test: impl Fn(GuildId) -> bool, now: Instant) {
+        let broken: Vec<_> = self.in_flight.extract_if(|guild_id, _| test(*guild_id)).collect();
+        for (guild_id, request) in broken {
+            self.want(guild_id, request.missing, now);
+        }
+        for &guild_id in guilds {
+            self.want(guild_id, 0, now);
+        }
+    }
+
     /// The next request to send, if one may be sent now. It counts as sent.
     pub fn next_request(&mut self, now: Instant) -> Option<MemberRequest> {
         self.settle(now);

@@ -13,6 +13,7 @@ use super::{
 };
 use crate::{
     id::{GuildId, ResumePoint, ShardKey},
+    spool::{RecoveredFrames, Spool},
     writer::message::PartitionHandle,
 };
 
@@ -34,8 +35,16 @@ pub struct ShardOptions {
     pub complete_member_lists: bool,
     /// Bytes that may wait for credit before the shard stops reading.
     pub backlog_bytes: usize,
-    /// What an earlier process, or this shard's last actor, left durable.
+    /// What an earlier process, or this shard's last actor, left durable in the database.
+    pub durable: Option<ResumePoint>,
+    /// Where to resume: there, or where the log on disk ends.
     pub resume: Option<ResumePoint>,
+    /// What is in the log on disk and not yet in the database.
+    pub spooled: Option<RecoveredFrames>,
+    /// Where events go that the writers do not take in time; `None`: nowhere.
+    pub spool: Option<Spool>,
+    /// How long events wait for their commit before they go there.
+    pub spool_after: Duration,
     /// The highest generation that any session of this shard has had; 0 for none.
     pub last_generation: i64,
     /// When resuming: guilds whose member list was not complete.
@@ -52,8 +61,18 @@ pub struct ShardOptions {
     pub timing: Timing,
 }
 
-/// The default of [`ShardOptions::backlog_bytes`]: a guild of 75,000 members is sent as about 30 MB.
-pub const DEFAULT_BACKLOG_BYTES: usize = 32 * 1024 * 1024;
+/// What all shards of a process may hold back together.
+const BACKLOG_BYTES: usize = 256 << 20;
+/// What one may: a guild of 75,000 members is sent as about 30 MB.
+const MOST_BACKLOG_BYTES: usize = 32 << 20;
+/// What each may, however many they are: fewer bytes would make them wait for single guilds.
+const LEAST_BACKLOG_BYTES: usize = 256 << 10;
+
+/// [`ShardOptions::backlog_bytes`] of each of so many shards.
+#[must_use]
+pub fn backlog_bytes(shards: usize) -> usize {
+    (BACKLOG_BYTES / shards.max(1)).clamp(LEAST_BACKLOG_BYTES, MOST_BACKLOG_BYTES)
+}
 
 /// Waits and limits. The defaults suit Discord; tests are in more of a hurry.
 #[derive(Clone, Copy, Debug)]

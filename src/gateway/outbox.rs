@@ -1,11 +1,11 @@
-//! Frames that are received and not yet paid for, one queue per partition.
+//! Frames in memory that are not yet paid for, one queue per partition.
 //!
 //! **Invariant:** a partition's frames leave in the order in which they came, and frames of two
 //! sessions never leave together.
 
 use std::{collections::VecDeque, sync::Arc};
 
-use crate::{id::Session, writer::message::Frame};
+use crate::id::{Frame, Session};
 
 /// What a queued frame costs beside its text: the queue's slot, the text's header, the allocator.
 const FRAME_OVERHEAD_BYTES: usize = 128;
@@ -72,6 +72,16 @@ impl Outbox {
         let queued = self.queues[partition].pop_front()?;
         self.bytes -= queued.bytes();
         Some(queued)
+    }
+
+    /// Queues these frames for a partition instead of what is queued.
+    pub fn requeue(
+        &mut self,
+        partition: usize,
+        frames: impl Iterator<Item = (Arc<Session>, Frame)>,
+    ) {
+        while self.pop(partition).is_some() {}
+        frames.for_each(|(session, frame)| self.push(partition, session, frame));
     }
 
     /// Memory held by the queued frames. READY counts once per partition, although they share it.
@@ -147,6 +157,12 @@ mod tests {
         outbox.push(1, session, frame(2, "abcdef"));
         assert_eq!(outbox.bytes(), 9 + 2 * FRAME_OVERHEAD_BYTES);
         assert_eq!(outbox.front_bytes(1), Some(6));
+        outbox.requeue(
+            1,
+            [(self::session(), frame(2, "ab")), (self::session(), frame(3, "c"))].into_iter(),
+        );
+        assert_eq!(outbox.bytes(), 6 + 3 * FRAME_OVERHEAD_BYTES);
+        outbox.take(1, |_| true);
         outbox.take(1, |_| true);
         assert_eq!(outbox.bytes(), 3 + FRAME_OVERHEAD_BYTES);
         outbox.clear();

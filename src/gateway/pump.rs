@@ -5,6 +5,7 @@
 
 mod drive;
 mod receive;
+mod spooling;
 
 use std::{
     borrow::Cow,
@@ -25,16 +26,21 @@ use super::{
     connector::{Connector, Start, Wait},
     counters::ShardCounters,
     delivery::{Delivery, Step},
-    intake::{Identity, Intake},
+    intake::{Identity, Inherited, Intake},
     member_sync::MemberSync,
     options::{ShardOptions, Timing},
+    overflow::OverflowLimits,
     reconnect::{ReconnectPolicy, ShardFailure},
     report::{ReportGate, Reporter, ShardState, ShardStatus},
+    spooler::{SpoolStep, Spooler},
 };
 use crate::{
     id::{ResumePoint, ShardKey},
     writer::message::{Committed, PartitionHandle},
 };
+
+/// While a shard spools, its outbox takes one part of the backlog in so many; the rest is on its way to the disk.
+const SPOOLING_SHARE: usize = 2;
 
 /// What the actor passes on.
 pub(super) enum Command {
@@ -82,6 +88,7 @@ enum Ending {
 enum Event {
     Command(Option<Command>),
     Delivered(Step),
+    Spooled(SpoolStep),
     Message(Option<Item>),
     Tick,
 }
@@ -109,6 +116,7 @@ pub(super) struct Pump {
     connector: Connector,
     intake: Intake,
     delivery: Delivery,
+    spooler: Option<Spooler>,
     gate: ReadGate,
     policy: ReconnectPolicy,
     rng: SmallRng,
@@ -130,7 +138,8 @@ impl Pump {
         let now = now();
         let mut rng = SmallRng::from_rng(&mut rand::rng());
         let resume = options.resume.as_ref();
-        let report_gate = ReportGate::new(options.timing.tick, resume, now);
+        let durable = options.durable.as_ref();
+        let report_gate = ReportGate::new(options.timing.tick, durable, now);
         let wants_lists =
             options.complete_member_lists && options.intents.contains(Intents::GUILD_MEMBERS);
         let mut members = MemberSync::new(wants_lists, rng.random());
@@ -143,6 +152,16 @@ impl Pump {
             intents: options.intents,
         };
         let partitions = options.partitions.len();
+        let inherited = Inherited {
+            durable: options.durable,
+            resume: options.resume,
+            last_generation: options.last_generation,
+            spooled: options.spooled,
+        };
+        let limits = OverflowLimits {
+            after: options.spool_after,
+            memory_bytes: options.backlog_bytes / SPOOLING_SHARE,
+        };
         Ok(Self {
             key: options.shard,
             backlog_bytes: options.backlog_bytes,
@@ -152,14 +171,9 @@ impl Pump {
             commands,
             reporter: Reporter::spawn(options.shard, report_gate, options.reports),
             connector,
-            intake: Intake::new(
-                identity,
-                partitions,
-                options.resume,
-                options.last_generation,
-                members,
-            ),
+            intake: Intake::new(identity, partitions, inherited, members, limits, now),
             delivery: Delivery::new(options.partitions, ack),
+            spooler: options.spool.map(|spool| Spooler::new(options.shard, spool)),
             gate: ReadGate::new(options.backlog_bytes),
             policy: ReconnectPolicy::new(options.timing.backoff, options.timing.identify),
             rng,
@@ -201,7 +215,7 @@ impl Pump {
             let now = now();
             let over = match wait {
                 Wait::For(_) => until.is_some_and(|until| until <= now),
-                Wait::UntilDrained => self.intake.outbox.is_empty(),
+                Wait::UntilDrained => self.has_room(),
                 Wait::Forever => false,
             };
             if over {
@@ -212,16 +226,21 @@ impl Pump {
                 Wait::UntilDrained => ShardState::Draining,
                 Wait::Forever => ShardState::Failed,
             };
-            self.report_checkpoint(now);
+            self.look_after(now);
             let tick = now + self.timing.tick;
             match self.next_event(None, until.map_or(tick, |until| until.min(tick))).await {
-                Event::Command(command) => match self.on_command(command) {
-                    // The wait goes on: it protects Discord, not the writers.
-                    Some(Next::Connect { start: rewound, .. }) => *start = rewound,
-                    other @ Some(_) => return other,
-                    None => {}
-                },
+                Event::Command(command) => {
+                    if let Some(next) = self.on_command(command) {
+                        return Some(next);
+                    }
+                }
                 Event::Delivered(step) => self.on_delivered(step),
+                // The wait goes on: it protects Discord, not the writers.
+                Event::Spooled(step) => {
+                    if let Some(Next::Connect { start: rewound, .. }) = self.on_spooled(step) {
+                        *start = rewound;
+                    }
+                }
                 Event::Message(_) | Event::Tick => {}
             }
         }
@@ -238,6 +257,15 @@ impl Pump {
 
     async fn next_event(&mut self, shard: Option<&mut Connection>, until: Instant) -> Event {
         self.delivery.start(&mut self.intake.outbox);
+        if let Some(spooler) = &mut self.spooler {
+            spooler.start(&mut self.intake.overflow, self.intake.outbox.bytes(), now());
+        }
+        let spooled = async {
+            match &mut self.spooler {
+                Some(spooler) => spooler.next().await,
+                None => pending().await,
+            }
+        };
         let message = async {
             match shard {
                 Some(shard) => shard.next().await,
@@ -248,6 +276,7 @@ impl Pump {
             biased;
             command = self.commands.recv() => Event::Command(command),
             step = self.delivery.next() => Event::Delivered(step),
+            step = spooled => Event::Spooled(step),
             message = message => Event::Message(message),
             () = tokio::time::sleep_until(until.into()) => Event::Tick,
         }
@@ -277,27 +306,29 @@ impl Pump {
                 let _ = reply.send(self.status());
                 None
             }
-            Some(Command::Replace { partition, handle }) => Some(self.rewind(partition, handle)),
+            Some(Command::Replace { partition, handle }) => {
+                self.replace(partition, handle);
+                None
+            }
         }
     }
 
-    /// A partition lost what it had received: everything not durable comes again.
-    fn rewind(&mut self, partition: usize, handle: PartitionHandle) -> Next {
-        self.delivery.reset();
+    /// A partition lost what it had received: what it has not committed is handed over again.
+    fn replace(&mut self, partition: usize, handle: PartitionHandle) {
         self.delivery.replace(partition, handle);
-        self.intake.rewind();
-        self.intake.members.connection_lost(now());
-        self.counters.rewinds.increment();
-        let sequence = self.intake.received_sequence();
+        self.intake.hand_again(partition, now());
         info!(
             bot = self.key.bot_id,
             shard = self.key.shard_id,
             partition,
-            sequence,
-            "writer replaced, rewinding"
+            "writer replaced: what it had not committed is handed over again"
         );
-        self.why = Cow::Borrowed("a writer was replaced before READY was committed");
-        self.connect(Wait::For(Duration::ZERO))
+    }
+
+    /// What has to be looked at now and then.
+    fn look_after(&mut self, now: Instant) {
+        self.report_checkpoint(now);
+        self.look_after_spool(now);
     }
 
     fn report_checkpoint(&mut self, now: Instant) {
@@ -315,30 +346,59 @@ impl Pump {
             received_sequence: self.intake.received_sequence(),
             committed_sequence: self.intake.checkpoint.resume_point().map(|point| point.sequence),
             outbox_bytes: self.intake.outbox.bytes(),
-            outstanding: self.intake.checkpoint.outstanding(),
+            outstanding: self.intake.outstanding(),
+            is_spooling: self.intake.overflow.is_spooling(),
             members: self.intake.members.counts(),
         }
     }
 
-    /// Hands over what is queued and waits for the commits, until the deadline.
+    /// Hands over what is queued and waits for the commits, until the deadline. What PostgreSQL does not take in half of
+    /// the time goes to the disk.
     async fn finish(mut self, mut stop: Stop) {
         self.state = ShardState::Draining;
+        let began = now();
         let mut orphaned = false;
         while !orphaned && !self.intake.is_settled() && now() < stop.deadline {
-            match self.next_event(None, stop.deadline).await {
+            let half_time = began + stop.deadline.saturating_duration_since(began) / 2;
+            if self.intake.overflow.is_spooling() {
+                if self.intake.overflow.is_on_disk() {
+                    break;
+                }
+            } else if now() >= half_time {
+                self.begin_spooling(now(), "PostgreSQL has not taken everything before the stop");
+            }
+            let until = if now() < half_time { half_time } else { stop.deadline };
+            match self.next_event(None, until).await {
                 Event::Delivered(step) => self.on_delivered(step),
                 Event::Command(command) => match self.on_command(command) {
                     Some(Next::Stop(another)) => stop = stop.and(another),
                     Some(Next::Gone) => orphaned = true,
                     Some(Next::Connect { .. }) | None => {}
                 },
+                Event::Spooled(step) => {
+                    self.on_spooled(step);
+                }
                 Event::Message(_) | Event::Tick => {}
             }
         }
+        if self.intake.is_settled()
+            && self.intake.overflow.end(now()).is_some()
+            && let Some(spooler) = &mut self.spooler
+        {
+            spooler.close(self.intake.checkpoint.resume_point());
+        }
         let point = self.intake.checkpoint.resume_point();
-        let outstanding = self.intake.checkpoint.outstanding();
+        let outstanding = self.intake.outstanding();
+        let on_disk = self.intake.overflow.is_on_disk();
         let sequence = point.map(|point| point.sequence);
-        info!(bot = self.key.bot_id, shard = self.key.shard_id, sequence, outstanding, "stopped");
+        info!(
+            bot = self.key.bot_id,
+            shard = self.key.shard_id,
+            sequence,
+            outstanding,
+            on_disk,
+            "stopped"
+        );
         for reply in stop.replies {
             // Whoever asked may have gone.
             let _ = reply.send(point.cloned());

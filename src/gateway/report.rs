@@ -28,7 +28,7 @@ pub struct ShardReport {
 /// What happened.
 #[derive(Clone, Debug)]
 pub enum ShardEvent {
-    /// Everything up to here is durable. At most once per second, and at once for a new session.
+    /// Everything up to here is durable in the database. At most once per second, and at once for a new session.
     Checkpoint(ResumePoint),
     /// READY was received; it is not durable yet.
     Ready {
@@ -93,12 +93,14 @@ pub struct ShardStatus {
     pub received_events: u64,
     /// The sequence of the last dispatch received.
     pub received_sequence: u64,
-    /// The sequence to resume from.
+    /// Everything up to this sequence is in the database.
     pub committed_sequence: Option<u64>,
     /// Bytes waiting for credit.
     pub outbox_bytes: usize,
-    /// Dispatches received and not durable.
+    /// Dispatches received and not durable in the database.
     pub outstanding: usize,
+    /// Whether they go to the disk, since the database does not take them in time.
+    pub is_spooling: bool,
     /// How far the member lists are.
     pub members: MemberSyncCounts,
 }

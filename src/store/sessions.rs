@@ -178,8 +178,6 @@ pub struct StoredShard {
     pub resume: ResumePoint,
     /// Number of writer partitions when it was saved.
     pub partitions: usize,
-    /// Guilds of the shard that are available but have no complete member list of this generation.
-    pub unsynced_guilds: Vec<u64>,
 }
 
 /// The last sequence of a session that a partition applied.
@@ -240,9 +238,6 @@ pub async fn load_shard(client: &Client, shard: ShardKey) -> Result<Option<Store
         intents: Intents::from_bits_truncate(row.get::<_, i64>(4).cast_unsigned()),
         generation,
     };
-    let sql = "select guild_id from discord.guild_bots where bot_id = $1 and shard_id = $2 \
-                  and state = 'available' and generation = $3 and members_generation is distinct from $3";
-    let unsynced = client.query(sql, &[key[0], key[1], &generation]).await?;
     Ok(Some(StoredShard {
         resume: ResumePoint {
             session: Arc::new(session),
@@ -250,8 +245,21 @@ pub async fn load_shard(client: &Client, shard: ShardKey) -> Result<Option<Store
             sequence: row.get::<_, i64>(3).cast_unsigned(),
         },
         partitions: row.get::<_, i32>(6).unsigned_abs() as usize,
-        unsynced_guilds: unsynced.iter().map(|row| row.get::<_, i64>(0).cast_unsigned()).collect(),
     }))
+}
+
+/// Guilds of a shard that are available but have no complete member list of the session's generation.
+///
+/// # Errors
+/// Whatever PostgreSQL says.
+pub async fn load_unsynced_guilds(client: &Client, session: &Session) -> Result<Vec<u64>, Error> {
+    let sql = "select guild_id from discord.guild_bots where bot_id = $1 and shard_id = $2 \
+                  and state = 'available' and generation = $3 and members_generation is distinct from $3";
+    let Session { shard, generation, .. } = session;
+    let params: [&(dyn ToSql + Sync); 3] =
+        [&shard.bot_id.cast_signed(), &shard.shard_id.cast_signed(), generation];
+    let rows = client.query(sql, &params).await?;
+    Ok(rows.iter().map(|row| row.get::<_, i64>(0).cast_unsigned()).collect())
 }
 
 /// Saves resume points. The sequence of one session never moves back.

@@ -198,10 +198,15 @@ impl Batch {
         lane.expect("every table that events write is in TABLES")
     }
 
+    /// Makes sure that it is written, be it empty: something waits for that.
+    pub fn open(&mut self, now: Instant) {
+        self.opened_at.get_or_insert(now);
+    }
+
     /// Notes that every dispatch of the session up to `sequence` that concerns this partition is in
     /// the batch.
     pub fn cover(&mut self, session: &Arc<Session>, sequence: u64, now: Instant) {
-        self.opened_at.get_or_insert(now);
+        self.open(now);
         self.progress.insert(session.shard, (Arc::clone(session), sequence));
     }
 

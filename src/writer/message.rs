@@ -8,23 +8,14 @@ use std::sync::Arc;
 use actix::{Message, Recipient};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::{id::Session, store::StoreError, table::Key};
+use crate::{
+    id::{Frame, Session},
+    store::StoreError,
+    table::Key,
+};
 
 /// Bytes that one credit pays for.
 pub const CREDIT_BYTES: usize = 1024;
-
-/// One gateway dispatch (op 0), exactly as received.
-#[derive(Clone, Debug)]
-pub struct Frame {
-    /// Counts the dispatches that one shard actor received, from 1, over all its sessions.
-    pub position: u64,
-    /// Discord's `s`; starts again at 1 with each session. 0: it could not be read.
-    pub sequence: u64,
-    /// When it was received: microseconds since 1970, strictly increasing per shard actor.
-    pub received_at_us: i64,
-    /// The whole payload. READY is shared by every partition.
-    pub text: Arc<str>,
-}
 
 /// Hands frames of one session to the partition that owns their guilds, in order of position.
 #[derive(Message)]

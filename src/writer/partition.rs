@@ -1,7 +1,8 @@
 //! The rules of a partition: what it skips, what it folds, when a batch closes.
 //!
 //! **Invariant:** a dispatch is applied at most once per session: what Discord replays up to the
-//! last sequence that this partition has taken in is skipped, but still acknowledged.
+//! last sequence that this partition has taken in is skipped, but still acknowledged. So is what comes from the disk of
+//! a session that is older than the last one.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -15,12 +16,12 @@ use tokio::sync::OwnedSemaphorePermit;
 use super::{
     batch::{Batch, BatchLimits, FlushTrigger},
     member_lists::MemberLists,
-    message::{ApplyFrames, Committed, Frame},
+    message::{ApplyFrames, Committed},
 };
 use crate::{
     event::{self, Outcome, Received},
-    id::{Session, ShardKey, shard_of},
-    store::FlushSet,
+    id::{Frame, Session, ShardKey, shard_of},
+    store::{FlushSet, sessions::StoredProgress},
     table::{
         Change, Origin, RowBuilder, Source, Tracking,
         change::ReplacedSet,
@@ -37,7 +38,7 @@ pub struct Partition {
     place: usize,
     partitions: usize,
     limits: BatchLimits,
-    applied: HashMap<ShardKey, (Arc<str>, u64)>,
+    applied: HashMap<ShardKey, LastApplied>,
     lists: MemberLists,
     row: RowBuilder,
     /// What one event changes, while it is taken apart.
@@ -47,6 +48,13 @@ pub struct Partition {
     /// What comes next begins a new batch.
     open_is_complete: bool,
     closed: VecDeque<ClosedBatch>,
+}
+
+/// The last dispatch of a shard that was taken in.
+struct LastApplied {
+    session_id: Arc<str>,
+    generation: i64,
+    sequence: u64,
 }
 
 /// A batch that is still taking rows, and what it owes.
@@ -96,18 +104,23 @@ pub struct Applied {
 }
 
 impl Partition {
-    /// The partition `place` of `partitions`, which has already applied `applied`.
+    /// The partition `place` of `partitions`. What it has applied is in `progress`, among what others have.
     #[must_use]
     pub fn new(
         place: usize,
         partitions: usize,
         limits: BatchLimits,
         tracking: Arc<Tracking>,
-        applied: impl IntoIterator<Item = (ShardKey, Arc<str>, u64)>,
+        progress: &[StoredProgress],
     ) -> Self {
-        let applied = applied
-            .into_iter()
-            .map(|(shard, session_id, sequence)| (shard, (session_id, sequence)));
+        let mine = progress
+            .iter()
+            .filter(|progress| progress.partition == place && progress.partitions == partitions);
+        let applied =
+            mine.map(|StoredProgress { shard, session_id, generation, sequence, .. }| {
+                let session_id = Arc::clone(session_id);
+                (*shard, LastApplied { session_id, generation: *generation, sequence: *sequence })
+            });
         Self {
             place,
             partitions,
@@ -130,11 +143,13 @@ impl Partition {
         let mut last_position = 0;
         for frame in &frames {
             last_position = frame.position;
-            let applied = self.applied_of(&session);
-            if frame.sequence != UNREADABLE && frame.sequence <= applied {
+            if let Some(applied) = self.has_applied(&session, frame.sequence) {
                 counts.skipped += 1;
                 // Replayed and already taken in: durable as soon as what is open is.
-                self.open.batch.cover(&session, applied, now);
+                match applied {
+                    Some(sequence) => self.open.batch.cover(&session, sequence, now),
+                    None => self.open.batch.open(now),
+                }
                 continue;
             }
             match self.apply_frame(&session, frame, now) {
@@ -153,10 +168,22 @@ impl Partition {
         counts
     }
 
+    /// Whether a dispatch was taken in before; if so, the last one of this very session that was, or nothing if a later
+    /// session has begun.
+    fn has_applied(&self, session: &Session, sequence: u64) -> Option<Option<u64>> {
+        let last = self.applied.get(&session.shard)?;
+        if last.session_id == session.session_id {
+            let is_replayed = sequence != UNREADABLE && sequence <= last.sequence;
+            return is_replayed.then_some(Some(last.sequence));
+        }
+        (last.generation > session.generation).then_some(None)
+    }
+
     /// The last sequence of this very session that was taken in; 0 for none.
     fn applied_of(&self, session: &Session) -> u64 {
         let applied = self.applied.get(&session.shard);
-        applied.filter(|(id, _)| *id == session.session_id).map_or(0, |(_, sequence)| *sequence)
+        let of_session = applied.filter(|last| last.session_id == session.session_id);
+        of_session.map_or(0, |last| last.sequence)
     }
 
     fn apply_frame(&mut self, session: &Arc<Session>, frame: &Frame, now: Instant) -> Outcome {
@@ -198,7 +225,9 @@ impl Partition {
         }
         let sequence = self.applied_of(session).max(frame.sequence);
         self.open.batch.cover(session, sequence, now);
-        self.applied.insert(session.shard, (Arc::clone(&session.session_id), sequence));
+        let session_id = Arc::clone(&session.session_id);
+        let last = LastApplied { session_id, generation: session.generation, sequence };
+        self.applied.insert(session.shard, last);
         outcome
     }
 

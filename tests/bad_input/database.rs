@@ -8,13 +8,14 @@ use std::{
 
 use actix::{Actor, Context, Handler};
 use dsqlstate::{
+    id::Frame,
     metrics::{Stats, WriterMetrics},
     table::Tracking,
     writer::{
         WriterActor, WriterOptions,
         batch::BatchLimits,
         bell::ChangeBell,
-        message::{ApplyFrames, Committed, Frame, WriterFailed},
+        message::{ApplyFrames, Committed, WriterFailed},
         partition::Partition,
     },
 };
@@ -114,7 +115,7 @@ async fn every_payload_is_written_or_kept_and_the_writer_goes_on() {
         bell: Arc::new(ChangeBell::default()),
         metrics: WriterMetrics::new(0, Arc::new(Stats::default())),
     };
-    let writer = WriterActor::new(options, Partition::new(0, 1, limits, tracking, [])).start();
+    let writer = WriterActor::new(options, Partition::new(0, 1, limits, tracking, &[])).start();
     let session = session();
     let credits = Arc::new(Semaphore::new(4));
     let mut frames = texts.iter().zip(1_u64..).map(|(text, n)| Frame {

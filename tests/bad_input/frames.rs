@@ -9,12 +9,12 @@ use std::{
 use actix::{Actor, Context, Handler, Recipient};
 use dsqlstate::{
     gateway::peek::Peek,
-    id::{Session, ShardKey},
+    id::{Frame, Session, ShardKey},
     store::FlushSet,
     table::{Tracking, Type, encode::MAX_JSON_DEPTH, row::staged},
     writer::{
         batch::BatchLimits,
-        message::{ApplyFrames, Committed, Frame},
+        message::{ApplyFrames, Committed},
         partition::{Applied, Partition},
     },
 };
@@ -88,7 +88,7 @@ impl Dry {
     pub(super) fn new() -> Self {
         let limits = BatchLimits { rows: usize::MAX, bytes: usize::MAX, interval: Duration::ZERO };
         Self {
-            partition: Partition::new(0, 1, limits, Arc::new(Tracking::default()), []),
+            partition: Partition::new(0, 1, limits, Arc::new(Tracking::default()), &[]),
             session: session(),
             ack: NoAcks.start().recipient(),
             position: 0,

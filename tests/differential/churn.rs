@@ -185,7 +185,7 @@ async fn dump(events: &[Event], largest: usize, seed: u64) -> Dump {
         stream.send_all(portion).await;
         rest = later;
     }
-    tables(&stream).await
+    tables(&stream.client).await
 }
 
 #[actix::test]

@@ -10,10 +10,11 @@ use std::collections::BTreeSet;
 
 use rand::{Rng, SeedableRng, rngs::SmallRng};
 use serde_json::Value;
+use tokio_postgres::Client;
 use twilight_model::gateway::Intents;
 
 use super::recording::{Oddities, Recording};
-use crate::support::stream::Stream;
+use crate::support::stream::{Stream, rows};
 
 /// World and portions follow from it.
 const SEEDS: [u64; 2] = [11, 12];
@@ -33,7 +34,7 @@ const CHANGES: &str = "select at, bot_id, guild_id, entity, entity_id, channel_i
        from discord.changes";
 
 /// All tables of a database: name and rows.
-pub(super) type Dump = Vec<(String, Vec<Value>)>;
+pub(crate) type Dump = Vec<(String, Vec<Value>)>;
 
 #[actix::test]
 async fn portions_of_any_size_leave_what_single_dispatches_leave() {
@@ -64,27 +65,27 @@ async fn dump(recording: &Recording, largest: usize, seed: u64) -> Dump {
         stream.begin_session();
         stream.play(frames, || sizes.random_range(1..=largest)).await;
     }
-    tables(&stream).await
+    tables(&stream.client).await
 }
 
 /// All tables as they are.
-pub(super) async fn tables(stream: &Stream) -> Dump {
+pub(crate) async fn tables(client: &Client) -> Dump {
     let tables = "select relname as name from pg_class where relnamespace = 'discord'::regnamespace \
                    and relkind in ('r', 'p') and not relispartition and relname <> 'migrations' order by relname";
     let mut dump = Dump::new();
-    for table in stream.rows(tables).await {
+    for table in rows(client, tables).await {
         let name = table["name"].as_str().unwrap().to_owned();
         let sql = match name.as_str() {
             "changes" => CHANGES.to_owned(),
             _ => format!("select * from discord.{name}"),
         };
-        let rows = stream.rows(&sql).await;
+        let rows = rows(client, &sql).await;
         dump.push((name, rows));
     }
     dump
 }
 
-pub(super) fn compare(one_by_one: &Dump, in_portions: &Dump, context: &str) {
+pub(crate) fn compare(one_by_one: &Dump, in_portions: &Dump, context: &str) {
     let mut different = Vec::new();
     for ((table, single), (_, portioned)) in one_by_one.iter().zip(in_portions) {
         let (single, portioned) = (lines(single), lines(portioned));

@@ -40,6 +40,11 @@ impl Run {
         // As root a private server runs as somebody else, who has to pass through.
         fs::set_permissions(dir.path(), Permissions::from_mode(0o755)).unwrap();
         let data_dir = dir.path().join("data");
+        let spool = match config.contains("[spool]") {
+            true => "",
+            false => "\n[spool]\ndir = \"DATA/spool\"\n",
+        };
+        let config = format!("{config}{spool}");
         let config = config.replace("DATA", data_dir.to_str().unwrap());
         fs::write(dir.path().join("dsqlstate.toml"), config).unwrap();
         let stderr = dir.path().join("stderr");
@@ -55,6 +60,11 @@ impl Run {
     /// What it has written to standard error so far, over all its starts.
     pub(crate) fn stderr(&self) -> String {
         fs::read_to_string(&self.stderr).unwrap()
+    }
+
+    /// The directory that `DATA` stands for.
+    pub(super) fn data_dir(&self) -> PathBuf {
+        self.dir.path().join("data")
     }
 
     pub(crate) fn pid(&self) -> u32 {

@@ -8,7 +8,7 @@ use crate::support::engine::{Lab, TOKEN, eventually, world};
 
 /// Waits until the resume points say that everything sent is durable. They are saved
 /// once a second.
-async fn until_durable(lab: &Lab) {
+pub(super) async fn until_durable(lab: &Lab) {
     eventually("everything is durable", async || {
         let shards = "select shard_id, sequence from discord.shards";
         let rows = lab.client.query(shards, &[]).await.ok()?;
@@ -23,7 +23,7 @@ async fn until_durable(lab: &Lab) {
 }
 
 /// Waits until every guild has its complete member list.
-async fn until_loaded(lab: &Lab) {
+pub(super) async fn until_loaded(lab: &Lab) {
     eventually("everything is loaded", async || {
         let sql = "select count(*) from discord.guild_bots where members_generation = generation";
         let row = lab.client.query_one(sql, &[]).await.ok()?;

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use dsqlstate::{
-    config::{Config, DiscordConfig, HttpConfig, Secret, WriterConfig},
+    config::{Config, DiscordConfig, HttpConfig, Secret, SpoolConfig, WriterConfig},
     engine::{Engine, EngineOptions, EngineStatus},
     gateway::{
         options::Timing,
@@ -14,6 +14,7 @@ use dsqlstate::{
     verify::{self, TableReport},
 };
 use serde_json::Value;
+use tempfile::TempDir;
 use tokio_postgres::Client;
 
 use super::database;
@@ -57,6 +58,8 @@ pub(crate) struct Lab {
     pub(crate) url: Secret,
     pub(crate) client: Client,
     pub(crate) shards: usize,
+    /// Where engines keep what the database does not take.
+    pub(crate) spool: TempDir,
     /// Whether the engine writes everything in the order in which it is told, users of several guilds too.
     in_one_order: bool,
 }
@@ -82,7 +85,8 @@ impl Lab {
         let client = database::connect(&url).await;
         let shards = world.shards as usize;
         let simulator = Simulator::start(world).unwrap();
-        Self { simulator, url, client, shards, in_one_order: false }
+        let spool = TempDir::new().unwrap();
+        Self { simulator, url, client, shards, spool, in_one_order: false }
     }
 
     /// The configuration of an engine in this lab.
@@ -95,6 +99,7 @@ impl Lab {
                 partitions: if self.in_one_order { 1 } else { WriterConfig::default().partitions },
                 ..Default::default()
             },
+            spool: SpoolConfig { dir: self.spool.path().into(), ..Default::default() },
             http: HttpConfig { listen: String::new() },
             ..Config::default()
         }

@@ -9,13 +9,13 @@ use std::{
 use actix::{Actor, Context, Handler, Recipient};
 use dsqlstate::{
     config::Secret,
-    id::{ResumePoint, Session, ShardKey},
+    id::{Frame, ResumePoint, Session, ShardKey},
     store::{Flusher, sessions::save_resume_points},
     table::Tracking,
     writer::{
         batch::BatchLimits,
         member_lists::FULL_LIST_NONCE_PREFIX,
-        message::{ApplyFrames, Committed, Frame},
+        message::{ApplyFrames, Committed},
         partition::{Applied, Partition},
     },
 };
@@ -31,7 +31,7 @@ pub(crate) const BOT: u64 = 900;
 /// A guild.
 pub(crate) const GUILD: u64 = 41_771_983_423_143_937;
 /// When the first dispatch is received: 2026-01-01, in microseconds.
-const START_US: i64 = 1_767_225_600_000_000;
+pub(crate) const START_US: i64 = 1_767_225_600_000_000;
 
 struct NoAcks;
 
@@ -91,7 +91,7 @@ impl Stream {
             client: database::connect(&url).await,
             url,
             flusher,
-            partition: Partition::new(0, 1, limits, Arc::clone(&tracking), []),
+            partition: Partition::new(0, 1, limits, Arc::clone(&tracking), &[]),
             tracking,
             others: BTreeMap::new(),
             session: Arc::new(Session {
@@ -232,7 +232,7 @@ impl Stream {
     /// Goes on as another partition would, which has applied nothing yet.
     pub(crate) fn forget_applied(&mut self) {
         let limits = BatchLimits { rows: usize::MAX, bytes: usize::MAX, interval: Duration::ZERO };
-        self.partition = Partition::new(0, 1, limits, Arc::clone(&self.tracking), []);
+        self.partition = Partition::new(0, 1, limits, Arc::clone(&self.tracking), &[]);
     }
 
     /// Writes what is due.
@@ -247,9 +247,7 @@ impl Stream {
 
     /// The rows of a query, as JSON.
     pub(crate) async fn rows(&self, sql: &str) -> Vec<Value> {
-        let sql = format!("select to_jsonb(q) from ({sql}) q");
-        let rows = self.client.query(&sql, &[]).await.unwrap();
-        rows.iter().map(|row| row.get(0)).collect()
+        rows(&self.client, sql).await
     }
 
     /// The only value of a query.
@@ -260,6 +258,13 @@ impl Stream {
         assert_eq!(columns.len(), 1, "one column from {sql}");
         columns.values().next().unwrap().clone()
     }
+}
+
+/// The rows of a query, as JSON.
+pub(crate) async fn rows(client: &Client, sql: &str) -> Vec<Value> {
+    let sql = format!("select to_jsonb(q) from ({sql}) q");
+    let rows = client.query(&sql, &[]).await.unwrap();
+    rows.iter().map(|row| row.get(0)).collect()
 }
 
 /// A full user object.

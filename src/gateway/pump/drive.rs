@@ -24,7 +24,7 @@ impl Pump {
     pub(super) async fn drive(&mut self, link: &mut Link) -> Next {
         loop {
             let now = now();
-            self.report_checkpoint(now);
+            self.look_after(now);
             self.request_members(link, now);
             let (read, until) = match self.plan(link, now) {
                 Ok(plan) => plan,
@@ -33,6 +33,11 @@ impl Pump {
             match self.next_event(read.then_some(&mut link.shard), until).await {
                 Event::Tick => {}
                 Event::Delivered(step) => self.on_delivered(step),
+                Event::Spooled(step) => {
+                    if let Some(next) = self.on_spooled(step) {
+                        return leave(link, next);
+                    }
+                }
                 Event::Command(command) => match self.on_command(command) {
                     Some(Next::Stop(stop)) => self.end(link, Ending::Stop(stop)),
                     Some(next) => return leave(link, next),
@@ -66,14 +71,15 @@ impl Pump {
             );
             return Err(self.ended(link, None));
         }
-        match self.gate.decide(self.intake.outbox.bytes(), now) {
+        match self.gate.decide(self.intake.queued_bytes(), now) {
             Reading::Read => Ok((true, tick)),
             Reading::PauseUntil(at) => {
                 link.heard_at = now;
                 Ok((false, at.min(tick)))
             }
+            Reading::GiveUp if self.begin_spooling(now, "PostgreSQL is behind") => Ok((true, tick)),
             Reading::GiveUp => {
-                let (shard, bytes) = (self.key.shard_id, self.intake.outbox.bytes());
+                let (shard, bytes) = (self.key.shard_id, self.intake.queued_bytes());
                 warn!(shard, bytes, "writers are behind, letting go of the connection");
                 self.counters.stalls.increment();
                 self.end(link, Ending::Stalled);
