@@ -182,10 +182,11 @@ impl PeekData<'_> {
         self.meta.as_ref()?.nonce.as_str()
     }
 
-    /// READY: the session's id and where to resume it.
+    /// READY: the session's id and where to resume it. PostgreSQL takes no id with U+0000.
     #[must_use]
     pub fn session(&self) -> Option<(&str, &str)> {
-        Some((self.session_id.as_str()?, self.resume_gateway_url.as_str()?))
+        let id = self.session_id.as_str().filter(|id| !id.contains('\0'))?;
+        Some((id, self.resume_gateway_url.as_str()?))
     }
 
     /// READY: the guilds that the shard is in.
@@ -401,6 +402,8 @@ mod tests {
             r#"{"t":"READY","s":1,"op":0,"d":{"session_id":"a\u0062c","resume_gateway_url":"wss://r","guilds":[{"id":"1","unavailable":true},{"id":2},{}]}}"#,
         );
         assert_eq!(peek.d.session(), Some(("abc", "wss://r")));
+        let unusable = r#"{"t":"READY","s":1,"op":0,"d":{"session_id":"a\u0000","resume_gateway_url":"wss://r"}}"#;
+        assert_eq!(Peek::of(unusable).d.session(), None);
         assert_eq!(peek.d.guilds().collect::<Vec<_>>(), [1, 2]);
     }
 
