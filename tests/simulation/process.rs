@@ -274,10 +274,11 @@ impl Process {
     pub(super) fn describe(&self) -> String {
         let Intake { checkpoint, outbox, overflow, .. } = &self.intake;
         format!(
-            "{} outstanding, {} of them in memory, {} bytes in the outbox, {overflow:?}",
+            "{} outstanding, {} of them in memory, {} bytes in the outbox, {overflow:?}, {:?}",
             self.intake.outstanding(),
             checkpoint.outstanding(),
-            outbox.bytes()
+            outbox.bytes(),
+            self.intake.resumable()
         )
     }
 

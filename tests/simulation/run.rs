@@ -14,7 +14,7 @@ use crate::differential::{Dump, Recording, tables};
 
 const RUNS: &str = "it is started again after each kill";
 /// Steps after which a run must be over.
-const MOST_STEPS: u64 = 50_000;
+const MOST_STEPS: u64 = 20_000;
 
 /// How often things happened.
 #[derive(Clone, Debug, Default)]
@@ -97,7 +97,8 @@ impl Run {
             self.step(settled).await;
         }
         let process = self.process.as_ref().map(Process::describe);
-        panic!("the run does not end: {process:?} {:?}", self.happened);
+        let discord = self.discord.describe();
+        panic!("the run does not end: {process:?}, {discord}, {:?}", self.happened);
     }
 
     async fn step(&mut self, settled: bool) {
