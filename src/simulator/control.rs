@@ -37,6 +37,7 @@ pub const COMMANDS: &[(&str, &str)] = &[
         "settled",
         "the last sequence of each shard, once everything was handed to sockets; else null",
     ),
+    ("sequences", "the last sequence of each shard, handed to a socket or not"),
     (
         "truth DIRECTORY",
         "write what a reader must know to DIRECTORY, a file of JSON lines per table",
@@ -97,6 +98,7 @@ fn execute(simulator: &Simulator, line: &str) -> Result<Value, String> {
         ["settled"] => {
             return Ok(simulator.settled().map_or(Value::Null, |sequences| json!(sequences)));
         }
+        ["sequences"] => return Ok(json!(simulator.sequences())),
         ["truth", directory] => {
             let written = write_truth(simulator, Path::new(directory));
             written.map_err(|error| format!("cannot write to {directory}: {error}"))?;
