@@ -17,3 +17,4 @@ mod feed;
 mod questions;
 mod rejected;
 mod support;
+mod torture;

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use dsqlstate::{
     event::SIGNALS,
-    simulator::remote::{RemoteSimulator, read_truth, read_unknown_dispatches},
+    simulator::remote::{RemoteSimulator, read_truth, read_unknown_dispatches, read_user_history},
     verify::{TableReport, compare},
 };
 use tokio_postgres::Client;
@@ -14,15 +14,22 @@ use tokio_postgres::Client;
 use super::CliError;
 
 /// Compares everything; `done` is told of each table as soon as it is compared. The simulator must rest.
+///
+/// The history of users is compared where everything was written `in_one_order`: with one shard and one
+/// writer. Others may see the versions of a user in another order.
 pub(super) async fn compare_with_truth(
     client: &Client,
     simulator: &mut RemoteSimulator,
+    in_one_order: bool,
     mut done: impl FnMut(&TableReport),
 ) -> Result<Vec<TableReport>, CliError> {
     let truth = tempfile::TempDir::new().map_err(CliError::failed)?;
     let command = format!("truth {}", truth.path().display());
     simulator.ask(&command).map_err(CliError::failed)?;
-    let tables = read_truth(truth.path()).map_err(CliError::failed)?;
+    let mut tables = read_truth(truth.path()).map_err(CliError::failed)?;
+    if in_one_order {
+        tables.push(read_user_history(truth.path()).map_err(CliError::failed)?);
+    }
     let mut reports = compare(client, tables, &mut done).await.map_err(CliError::failed)?;
     let unknown = read_unknown_dispatches(truth.path()).map_err(CliError::failed)?;
     let rejected = compare_unknown(client, &unknown).await?;

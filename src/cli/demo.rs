@@ -167,7 +167,7 @@ async fn conclude(
 ) -> Result<(), CliError> {
     println!("\ncomparing every table with what the simulated Discord told …");
     show::print_header();
-    let reports = compare_with_truth(client, simulator, show::print_report).await?;
+    let reports = compare_with_truth(client, simulator, false, show::print_report).await?;
     println!("\nlook around:  {}", show::psql_command(config));
     let different: u64 = reports.iter().map(|report: &TableReport| report.different).sum();
     if different == 0 { Ok(()) } else { Err(CliError::failed(Different(different))) }

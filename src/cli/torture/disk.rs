@@ -9,8 +9,8 @@ use std::{
     process::{Command, Stdio},
 };
 
-/// Room for the tables of an hour's run and the WAL of [`SETTINGS`].
-const MEGABYTES: u32 = 2048;
+/// Room for the tables of some hundred rounds and the WAL of [`SETTINGS`].
+const MEGABYTES: u32 = 1024;
 /// What keeps PostgreSQL's WAL within a small disk.
 pub(super) const SETTINGS: &[&str] = &["max_wal_size=256MB", "min_wal_size=80MB"];
 

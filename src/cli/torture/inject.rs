@@ -75,10 +75,14 @@ pub(super) async fn inject(fault: Fault, stage: &mut Stage, diary: &Diary) -> Re
             stage.order(&command)?;
         }
         Fault::EndSession { shard } => {
+            // What an ended session has not told yet nobody will hear of, and the truth counts it as told.
+            stage.order("pause")?;
+            wait::until_told(stage).await?;
             let before = stage.counts()?.identifies;
             let command = format!("invalidate {shard} false");
             diary.note(&format!("simulator: {command}"));
             stage.order(&command)?;
+            stage.order("unpause")?;
             wait::until_identified(stage, before).await?;
         }
         Fault::FillDisk { lasts } => fill_disk(stage, diary, lasts).await?,

@@ -29,6 +29,11 @@ pub(super) async fn until_loaded(stage: &mut Stage, guilds: u32) -> Result<(), C
     .await
 }
 
+/// Waits until everything was handed to sockets. Nothing may happen meanwhile.
+pub(super) async fn until_told(stage: &mut Stage) -> Result<BTreeMap<u32, u64>, CliError> {
+    until(stage, "everything is told", async |stage| stage.ask("settled").transpose()).await
+}
+
 /// Waits until a shard has identified once more than `before`.
 pub(super) async fn until_identified(stage: &mut Stage, before: u64) -> Result<(), CliError> {
     until(stage, "the shard identifies", async |stage| match stage.counts() {
@@ -51,11 +56,10 @@ pub(super) async fn until_caught_up(stage: &mut Stage) -> Result<(), CliError> {
 /// Waits until everything was told and is durable. Nothing may happen meanwhile.
 async fn until_settled(stage: &mut Stage) -> Result<BTreeMap<u32, u64>, CliError> {
     until(stage, "everything that was told is durable", async |stage| {
-        let told: Option<BTreeMap<u32, u64>> = match stage.ask("settled") {
+        let told: BTreeMap<u32, u64> = match stage.ask("settled").transpose()? {
             Ok(told) => told,
             Err(error) => return Some(Err(error)),
         };
-        let told = told?;
         (stage.committed().await? == told).then_some(Ok(told))
     })
     .await
@@ -65,11 +69,12 @@ async fn until_settled(stage: &mut Stage) -> Result<BTreeMap<u32, u64>, CliError
 /// then the comparison begins anew.
 pub(super) async fn compare_settled(
     stage: &mut Stage,
+    in_one_order: bool,
 ) -> Result<(Vec<TableReport>, BTreeMap<u32, u64>), CliError> {
     for _ in 0..COMPARISONS {
         let told = until_settled(stage).await?;
         let Some((client, simulator)) = stage.client_and_simulator().await else { continue };
-        let reports = compare_with_truth(client, simulator, |_| ()).await?;
+        let reports = compare_with_truth(client, simulator, in_one_order, |_| ()).await?;
         if stage.ask::<Option<BTreeMap<u32, u64>>>("settled")?.as_ref() == Some(&told) {
             return Ok((reports, told));
         }
