@@ -7,7 +7,7 @@
 //! when it is dropped.
 
 use std::{
-    io,
+    fs, io,
     path::PathBuf,
     process::{Child, ExitStatus},
     thread,
@@ -20,7 +20,7 @@ use nix::{
 };
 
 use super::{
-    EmbeddedError, EmbeddedOptions, READY_POLL, READY_TIMEOUT,
+    EmbeddedError, EmbeddedOptions, READY_POLL, READY_TIMEOUT, USER,
     account::Account,
     data_dir::{self, DataDir},
     initialise,
@@ -176,21 +176,36 @@ impl DrillServer {
         self.signal_all(Signal::SIGSTOP);
     }
 
-    /// Lets them go on.
+    /// Stops the processes that serve connections, and no other: new connections are taken.
+    pub fn freeze_backends(&self) {
+        self.signal_those(Signal::SIGSTOP, is_backend);
+    }
+
+    /// Lets all of its processes go on.
     pub fn thaw(&self) {
         self.signal_all(Signal::SIGCONT);
     }
 
     fn signal_all(&self, signal: Signal) {
+        self.signal_those(signal, |_| true);
+    }
+
+    fn signal_those(&self, signal: Signal, is_meant: impl Fn(i32) -> bool) {
         // First the one that starts the others.
         let postmaster = self.child.as_ref().map(|child| child.id().cast_signed());
         let mut pids = postmaster::servers_on(&self.dir.pgdata());
         pids.sort_by_key(|pid| Some(*pid) != postmaster);
-        for pid in pids {
+        for pid in pids.into_iter().filter(|&pid| is_meant(pid)) {
             // One that has ended since is as good as signalled.
             let _ = kill(Pid::from_raw(pid), signal);
         }
     }
+}
+
+/// Whether a process of the server serves a connection: PostgreSQL says so in its title.
+fn is_backend(pid: i32) -> bool {
+    let title = fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    title.starts_with(&format!("postgres: {USER} "))
 }
 
 impl Drop for DrillServer {

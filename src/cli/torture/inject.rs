@@ -69,6 +69,16 @@ pub(super) async fn inject(fault: Fault, stage: &mut Stage, diary: &Diary) -> Re
             sleep(lasts).await;
             thaw(stage, whom)?;
         }
+        Fault::Strand { lasts } => {
+            diary.note(&format!(
+                "sigstop of PostgreSQL's backends for {lasts:?}, kill -9 and start of the engine"
+            ));
+            stage.server.freeze_backends();
+            stage.engine.kill().map_err(CliError::failed)?;
+            stage.engine.start().map_err(CliError::failed)?;
+            sleep(lasts).await;
+            stage.server.thaw();
+        }
         Fault::Socket(fault) => {
             let command = command_of(fault);
             diary.note(&format!("simulator: {command}"));

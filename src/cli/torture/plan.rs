@@ -23,7 +23,7 @@ pub(crate) enum FaultKind {
     Database,
     /// Both are killed together
     Both,
-    /// One of them is frozen
+    /// One of them is frozen for a while
     Stop,
     /// Discord ends connections whose session can be resumed
     Socket,
@@ -77,6 +77,11 @@ pub(super) enum Fault {
     },
     Freeze {
         whom: Whom,
+        lasts: Duration,
+    },
+    /// The engine is killed while PostgreSQL's backends are frozen, and started again before they go on: they
+    /// may commit what the new engine does not know of.
+    Strand {
         lasts: Duration,
     },
     Socket(SocketFault),
@@ -135,8 +140,12 @@ impl Plan {
                 engine_later: self.between(0, 1_000),
             },
             FaultKind::Stop => {
-                let whom = if self.rng.random_bool(0.5) { Whom::Engine } else { Whom::Database };
-                Fault::Freeze { whom, lasts: self.between(100, 10_000) }
+                let lasts = self.between(100, 10_000);
+                match self.rng.random_range(0..3) {
+                    0 => Fault::Freeze { whom: Whom::Engine, lasts },
+                    1 => Fault::Freeze { whom: Whom::Database, lasts },
+                    _ => Fault::Strand { lasts },
+                }
             }
             FaultKind::Socket => Fault::Socket(self.socket_fault()),
             FaultKind::Session => Fault::EndSession { shard: self.shard() },
