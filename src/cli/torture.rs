@@ -117,7 +117,7 @@ async fn torture(args: &TortureArgs) -> Result<(), CliError> {
     if result.is_err() {
         println!("\n{}", stage.describe());
     }
-    if result.is_err() || args.keep {
+    if result.is_err() || tally.avoidable_identifies() > 0 || args.keep {
         home.keep();
         stage.disk.iter_mut().for_each(disk::SmallDisk::keep);
     }
