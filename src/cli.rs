@@ -3,6 +3,7 @@
 //! **Invariant:** an error is printed in one place, as one line, after everything has stopped.
 
 mod check;
+mod compare;
 mod db;
 mod demo;
 mod failure;
@@ -13,6 +14,7 @@ mod rejected;
 mod run;
 mod signals;
 mod simulate;
+mod torture;
 
 use std::{env, path::PathBuf};
 
@@ -44,6 +46,8 @@ enum Command {
     Run,
     /// A stand-in for Discord's gateway and REST API, for tests of any bot
     Simulate(simulate::SimulateArgs),
+    /// Kill and stop real processes under live traffic, and compare every row after each fault
+    Torture(torture::TortureArgs),
     /// Check configuration, token, intents and database: one line each, with what to do
     Check,
     /// Show or apply the steps of the database schema
@@ -58,16 +62,18 @@ enum Command {
 
 /// Does what the arguments say.
 pub(crate) fn run(cli: Cli) -> Result<(), CliError> {
-    // Both work without any configuration, so that a wrong one in the current directory is not in
+    // They work without any configuration, so that a wrong one in the current directory is not in
     // their way.
-    let own =
-        matches!(cli.command, Command::Demo(_) | Command::Simulate(_)) && cli.config.is_none();
+    let needs_none =
+        matches!(cli.command, Command::Demo(_) | Command::Simulate(_) | Command::Torture(_));
+    let own = needs_none && cli.config.is_none();
     let config =
         if own { Config::default() } else { Config::load(cli.config.as_deref(), environment)? };
     logging::start(&config.log);
     match cli.command {
         Command::Demo(args) => demo::run(&config, &args),
         Command::Simulate(args) => simulate::run(args),
+        Command::Torture(args) => torture::run(&args),
         Command::Run => run::run(&config),
         Command::Check => check::run(&config, cli.config.as_deref()),
         Command::Migrate(args) => migrate::run(&config, &args),

@@ -8,6 +8,7 @@
 
 mod account;
 mod data_dir;
+mod drill;
 mod error;
 mod initialise;
 mod installation;
@@ -17,6 +18,7 @@ mod supervisor;
 use std::{
     os::unix::process::CommandExt,
     path::{Path, PathBuf},
+    process::Command,
     thread,
     time::{Duration, Instant},
 };
@@ -28,9 +30,10 @@ use self::{
     supervisor::Supervisor,
 };
 pub use self::{
+    drill::{DrillServer, Ending},
     error::EmbeddedError,
     installation::{MIN_MAJOR, find_program},
-    supervisor::ServerExit,
+    supervisor::{ServerExit, spawn_bound_to_this_thread},
 };
 use crate::config::{DatabaseConfig, Secret};
 
@@ -219,6 +222,18 @@ fn launch(
     account: &Account,
     socket_dir: &Path,
 ) -> Result<Supervisor, EmbeddedError> {
+    let command = server_command(dir, installation, account, socket_dir)?;
+    Supervisor::spawn(command, dir.log_path())
+        .map_err(EmbeddedError::file("run", installation.postgres()))
+}
+
+/// What runs the server.
+fn server_command(
+    dir: &DataDir,
+    installation: &Installation,
+    account: &Account,
+    socket_dir: &Path,
+) -> Result<Command, EmbeddedError> {
     let postgres = installation.postgres();
     let log = dir.open_log()?;
     let log_too = log.try_clone().map_err(EmbeddedError::file("open", dir.log_path()))?;
@@ -233,7 +248,7 @@ fn launch(
         .stderr(log_too)
         // Its own group: a Ctrl-C in the terminal is for us, and we stop the server last.
         .process_group(0);
-    Supervisor::spawn(command, dir.log_path()).map_err(EmbeddedError::file("run", postgres))
+    Ok(command)
 }
 
 /// As an element of a list of directories, which are separated by commas.

@@ -209,6 +209,12 @@ impl Simulator {
         self.ask(move |hub| hub.is_hushed = is_hushed);
     }
 
+    /// The last sequence of each shard that has a session, handed to its socket or not.
+    #[must_use]
+    pub fn sequences(&self) -> BTreeMap<u32, u64> {
+        self.ask(|hub| hub.sequences())
+    }
+
     /// The last sequence of each shard, if everything was handed to sockets.
     #[must_use]
     pub fn settled(&self) -> Option<BTreeMap<u32, u64>> {

@@ -21,3 +21,4 @@ mod rejected;
 mod secrets;
 mod simulation;
 mod support;
+mod torture;

@@ -21,13 +21,15 @@ use dsqlstate::{
     config::{Config, Secret, ShardCount},
     database::Database,
     engine::{Engine, EngineOptions},
-    simulator::remote::{RemoteError, RemoteSimulator, read_truth, read_unknown_dispatches},
+    simulator::remote::{RemoteError, RemoteSimulator},
     store::connection::connect,
-    verify::{TableReport, compare},
+    verify::TableReport,
 };
 use tokio_postgres::Client;
 
-use super::{CliError, environment, run::start_error, signals::Signals};
+use super::{
+    CliError, compare::compare_with_truth, environment, run::start_error, signals::Signals,
+};
 
 /// How long the stop waits for commits.
 const STOP_DEADLINE: Duration = Duration::from_secs(30);
@@ -171,17 +173,8 @@ async fn conclude(
     config: &Config,
 ) -> Result<(), CliError> {
     println!("\ncomparing every table with what the simulated Discord told …");
-    let truth = tempfile::TempDir::new().map_err(CliError::failed)?;
-    let command = format!("truth {}", truth.path().display());
-    simulator.ask(&command).map_err(CliError::failed)?;
-    let tables = read_truth(truth.path()).map_err(CliError::failed)?;
     show::print_header();
-    let mut reports =
-        compare(client, tables, show::print_report).await.map_err(CliError::failed)?;
-    let unknown = read_unknown_dispatches(truth.path()).map_err(CliError::failed)?;
-    let rejected = wait::compare_unknown(client, &unknown).await?;
-    show::print_report(&rejected);
-    reports.push(rejected);
+    let reports = compare_with_truth(client, simulator, false, show::print_report).await?;
     println!("\nlook around:  {}", show::psql_command(config));
     let different: u64 = reports.iter().map(|report: &TableReport| report.different).sum();
     if different == 0 { Ok(()) } else { Err(CliError::failed(Different(different))) }

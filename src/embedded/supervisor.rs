@@ -63,7 +63,7 @@ impl Supervisor {
         let log_start = fs::metadata(&log).map_or(0, |metadata| metadata.len());
         let thread =
             thread::Builder::new().name("postgres-supervisor".into()).spawn(move || {
-                let child = match spawn_bound_to_this_thread(command) {
+                let child = match spawn_bound_to_this_thread(command, Signal::SIGINT) {
                     Ok(child) => child,
                     Err(error) => return report_start(&started, Err(error)),
                 };
@@ -166,9 +166,13 @@ fn read_from(log: &Path, start: u64) -> io::Result<String> {
     Ok(String::from_utf8_lossy(&text).into_owned())
 }
 
+/// Starts a child that gets `signal` when the thread that calls this ends, however that happens.
+///
+/// # Errors
+/// When it does not start.
 #[cfg(target_os = "linux")]
 #[allow(unsafe_code)] // pre_exec is the only way to run code between fork and exec.
-fn spawn_bound_to_this_thread(mut command: Command) -> io::Result<Child> {
+pub fn spawn_bound_to_this_thread(mut command: Command, signal: Signal) -> io::Result<Child> {
     use std::os::unix::process::CommandExt;
 
     use nix::{errno::Errno, sys::prctl, unistd::getppid};
@@ -179,7 +183,7 @@ fn spawn_bound_to_this_thread(mut command: Command) -> io::Result<Child> {
     unsafe {
         command.pre_exec(move || {
             // After the change of user, which would clear it.
-            prctl::set_pdeathsig(Signal::SIGINT)?;
+            prctl::set_pdeathsig(signal)?;
             // The parent may have ended before that call; then no signal will come.
             if getppid().as_raw().cast_unsigned() == parent {
                 Ok(())
@@ -191,8 +195,11 @@ fn spawn_bound_to_this_thread(mut command: Command) -> io::Result<Child> {
     command.spawn()
 }
 
-/// Elsewhere a server outlives a killed parent; the next start ends it.
+/// Elsewhere a child outlives a killed parent; the next start of a server ends its predecessor.
+///
+/// # Errors
+/// When it does not start.
 #[cfg(not(target_os = "linux"))]
-fn spawn_bound_to_this_thread(mut command: Command) -> io::Result<Child> {
+pub fn spawn_bound_to_this_thread(mut command: Command, _: Signal) -> io::Result<Child> {
     command.spawn()
 }

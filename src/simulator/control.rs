@@ -15,7 +15,7 @@ use std::{
 
 use serde_json::{Value, json};
 
-use super::{Simulator, scenario};
+use super::{Simulator, TruthTable, remote, scenario};
 
 /// How long a scenario waits for a client that takes what was sent or identifies again.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -37,6 +37,7 @@ pub const COMMANDS: &[(&str, &str)] = &[
         "settled",
         "the last sequence of each shard, once everything was handed to sockets; else null",
     ),
+    ("sequences", "the last sequence of each shard, handed to a socket or not"),
     (
         "truth DIRECTORY",
         "write what a reader must know to DIRECTORY, a file of JSON lines per table",
@@ -97,6 +98,7 @@ fn execute(simulator: &Simulator, line: &str) -> Result<Value, String> {
         ["settled"] => {
             return Ok(simulator.settled().map_or(Value::Null, |sequences| json!(sequences)));
         }
+        ["sequences"] => return Ok(json!(simulator.sequences())),
         ["truth", directory] => {
             let written = write_truth(simulator, Path::new(directory));
             written.map_err(|error| format!("cannot write to {directory}: {error}"))?;
@@ -175,17 +177,22 @@ fn stats(simulator: &Simulator) -> Value {
 fn write_truth(simulator: &Simulator, directory: &Path) -> io::Result<()> {
     let truth = simulator.truth();
     for table in truth.tables() {
-        let file = File::create(directory.join(format!("{}.jsonl", table.name)))?;
-        let mut file = BufWriter::new(file);
-        for row in table.rows {
-            serde_json::to_writer(&mut file, &row)?;
-            file.write_all(b"\n")?;
-        }
-        file.flush()?;
+        write_table(&directory.join(format!("{}.jsonl", table.name)), table)?;
     }
+    let users = directory.join(format!("{}.jsonl", remote::USER_HISTORY));
+    write_table(&users, truth.user_history())?;
     let file = File::create(directory.join("unknown_dispatches.json"))?;
     serde_json::to_writer(file, truth.unknown_dispatches())?;
     Ok(())
+}
+
+fn write_table(path: &Path, table: TruthTable<'_>) -> io::Result<()> {
+    let mut file = BufWriter::new(File::create(path)?);
+    for row in table.rows {
+        serde_json::to_writer(&mut file, &row)?;
+        file.write_all(b"\n")?;
+    }
+    file.flush()
 }
 
 #[cfg(test)]

@@ -15,6 +15,9 @@ use serde_json::Value;
 
 use super::{TruthRow, TruthTable};
 
+/// The file with the history of users; that of everything else is in one with its table's name.
+pub(super) const USER_HISTORY: &str = "user_changes";
+
 /// A running child.
 #[derive(Debug)]
 pub struct RemoteSimulator {
@@ -80,20 +83,31 @@ impl Drop for RemoteSimulator {
 /// # Errors
 /// When a file cannot be opened.
 pub fn read_truth(directory: &Path) -> io::Result<Vec<TruthTable<'static>>> {
-    super::Truth::default()
-        .tables()
-        .iter()
-        .map(|table| {
-            let file = BufReader::new(File::open(directory.join(format!("{}.jsonl", table.name)))?);
-            // The child wrote every line whole; a broken one shows as a missing row.
-            let rows = file
-                .lines()
-                .map_while(Result::ok)
-                .map(|line| serde_json::from_str::<TruthRow>(&line).unwrap_or_default());
-            let &TruthTable { name, query, key, .. } = table;
-            Ok(TruthTable { name, query, key, rows: Box::new(rows) })
-        })
-        .collect()
+    let truth = super::Truth::default();
+    truth.tables().iter().map(|table| read_table(directory, table.name, table)).collect()
+}
+
+/// The history of users that `truth` wrote: who writes everything in the order in which it is told, over one
+/// shard and with one writer, has exactly this one.
+///
+/// # Errors
+/// When the file cannot be opened.
+pub fn read_user_history(directory: &Path) -> io::Result<TruthTable<'static>> {
+    read_table(directory, USER_HISTORY, &super::Truth::default().user_history())
+}
+
+fn read_table(
+    directory: &Path,
+    name: &str,
+    &TruthTable { name: table, query, key, .. }: &TruthTable<'_>,
+) -> io::Result<TruthTable<'static>> {
+    let file = BufReader::new(File::open(directory.join(format!("{name}.jsonl")))?);
+    // The child wrote every line whole; a broken one shows as a missing row.
+    let rows = file
+        .lines()
+        .map_while(Result::ok)
+        .map(|line| serde_json::from_str::<TruthRow>(&line).unwrap_or_default());
+    Ok(TruthTable { name: table, query, key, rows: Box::new(rows) })
 }
 
 /// How often each event without a table was dispatched.

@@ -139,7 +139,7 @@ fn spawn(dir: &Path, stderr: &Path) -> Child {
 }
 
 /// The command lines of all processes that contain `text`.
-pub(super) fn processes_that_mention(text: &str) -> Vec<String> {
+pub(crate) fn processes_that_mention(text: &str) -> Vec<String> {
     let processes = fs::read_dir("/proc").unwrap().filter_map(|entry| {
         let arguments = fs::read(entry.ok()?.path().join("cmdline")).ok()?;
         Some(String::from_utf8_lossy(&arguments).replace('\0', " "))

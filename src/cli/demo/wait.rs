@@ -7,9 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use dsqlstate::{
-    engine::Engine, event::SIGNALS, simulator::remote::RemoteSimulator, verify::TableReport,
-};
+use dsqlstate::{engine::Engine, simulator::remote::RemoteSimulator};
 use tokio_postgres::Client;
 
 use crate::cli::CliError;
@@ -59,44 +57,4 @@ pub(super) async fn settle(
 struct NotSettled {
     sent: BTreeMap<u32, u64>,
     committed: BTreeMap<u32, u64>,
-}
-
-/// Compares how many events of each kind without a table were sent and kept.
-pub(super) async fn compare_unknown(
-    client: &Client,
-    sent: &BTreeMap<String, u64>,
-) -> Result<TableReport, CliError> {
-    let sql =
-        "select coalesce(event, ''), kind, count(*) from discord.rejected_events group by 1, 2";
-    let rows = client.query(sql, &[]).await.map_err(CliError::failed)?;
-    let mut kept: BTreeMap<String, u64> = BTreeMap::new();
-    for row in &rows {
-        let (event, kind, count): (String, String, i64) = (row.get(0), row.get(1), row.get(2));
-        let name = if kind == "unknown" { event } else { format!("{event} ({kind})") };
-        *kept.entry(name).or_default() += count.unsigned_abs();
-    }
-    let sent: BTreeMap<&str, u64> = sent
-        .iter()
-        .map(|(event, count)| (event.as_str(), *count))
-        .filter(|(event, _)| !SIGNALS.contains(event))
-        .collect();
-    let mut report = TableReport {
-        table: "rejected_events",
-        expected: sent.values().sum(),
-        found: kept.values().sum(),
-        ..TableReport::default()
-    };
-    let mut names: Vec<&str> =
-        sent.keys().copied().chain(kept.keys().map(String::as_str)).collect();
-    names.sort_unstable();
-    names.dedup();
-    for name in names {
-        let (sent, kept) =
-            (sent.get(name).copied().unwrap_or(0), kept.get(name).copied().unwrap_or(0));
-        if sent != kept {
-            report.different += sent.abs_diff(kept);
-            report.examples.push(format!("{name}: {sent} sent, {kept} kept"));
-        }
-    }
-    Ok(report)
 }

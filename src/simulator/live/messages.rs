@@ -322,25 +322,23 @@ pub(super) fn refresh(scene: &mut Scene<'_>, message: &mut Message) {
     refresh_interaction(scene, message);
 }
 
-/// Someone mentioned may have changed since; naming them as they are now would tell it in passing. Such
-/// people are left as they were, or out of the message of a webhook, whose mentions are all that it tells
-/// of people.
+/// Names the people who were mentioned as they are now: whoever left has no member any more. Someone of whom the
+/// reader does not know this yet would be told of in passing, and is left out.
 fn refresh_mentions(scene: &mut Scene<'_>, message: &mut Message) {
-    let people: Vec<_> =
-        message.mentions.iter().filter_map(|mention| scene.person_of(mention.user.id.0)).collect();
-    let count = people.len();
-    let known: Vec<_> = people
-        .into_iter()
-        .filter(|person| scene.truth.is_current(scene.guild_id, &person.member, &person.user))
-        .map(|person| MentionedUser { user: person.user, member: Some(person.member) })
-        .collect();
-    let all_known = count == message.mentions.len() && known.len() == count;
-    if all_known || message.author.user_id().is_none() {
-        message.mentions = known;
-    }
+    message.mentions.retain_mut(|mention| {
+        let user_id = mention.user.id.0;
+        if let Some(person) = scene.person_of(user_id) {
+            let is_known = scene.truth.is_current(scene.guild_id, &person.member, &person.user);
+            *mention = MentionedUser { user: person.user, member: Some(person.member) };
+            return is_known;
+        }
+        let Some(user) = scene.world.user(user_id) else { return false };
+        *mention = MentionedUser { user: Arc::clone(user), member: None };
+        scene.truth.is_user_current(&mention.user)
+    });
 }
 
-/// As with mentions: someone who changed since is named as they were.
+/// Someone who changed since is named as they were.
 fn refresh_interaction(scene: &Scene<'_>, message: &mut Message) {
     let Some(interaction) = &mut message.interaction_metadata else { return };
     if let Some(user) = scene.world.user(interaction.user.id.0)

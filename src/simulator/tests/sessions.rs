@@ -295,3 +295,31 @@ async fn sounds_and_channel_info_are_told_to_who_asks() {
         .collect();
     assert_eq!(told, voice);
 }
+
+#[tokio::test]
+async fn an_updated_message_names_no_member_who_left() {
+    let simulator = start(small(3));
+    let mut client = Client::loaded(&simulator, [0, 1], ALL_INTENTS).await;
+    for _ in 0..300 {
+        simulator.step(100);
+        client.until_sequence(simulator.sequence(0)).await;
+    }
+    let mut gone = BTreeSet::new();
+    let mut named = 0;
+    for (event, d) in client.dispatches() {
+        let person = (d["guild_id"].to_string(), d["user"]["id"].to_string());
+        match event.as_str() {
+            "GUILD_MEMBER_REMOVE" => drop(gone.insert(person)),
+            "GUILD_MEMBER_ADD" | "GUILD_MEMBER_UPDATE" => drop(gone.remove(&person)),
+            "MESSAGE_UPDATE" => {
+                for mention in d["mentions"].as_array().into_iter().flatten() {
+                    let person = (d["guild_id"].to_string(), mention["id"].to_string());
+                    named += 1;
+                    assert!(mention["member"].is_null() || !gone.contains(&person), "{d}");
+                }
+            }
+            _ => {}
+        }
+    }
+    assert!(named > 0 && !gone.is_empty(), "somebody was mentioned, and somebody left");
+}
