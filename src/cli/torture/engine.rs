@@ -30,10 +30,12 @@ pub(super) struct EngineConfig<'a> {
 }
 
 impl EngineConfig<'_> {
-    fn to_toml(&self) -> String {
+    /// Events go to the disk soon, so that every fault may meet a spool that is in use.
+    fn to_toml(&self, spool: &Path) -> String {
         format!(
             "[discord]\ntoken = \"torture\"\napi_url = {:?}\n\n[database]\nurl = {:?}\n\n\
-             [writer]\npartitions = {}\n\n[http]\nlisten = \"\"\n",
+             [writer]\npartitions = {}\n\n[spool]\ndir = {spool:?}\nafter_ms = 500\n\n\
+             [http]\nlisten = \"\"\n",
             self.api_url,
             self.database_url.expose(),
             self.partitions
@@ -54,9 +56,12 @@ impl EngineProcess {
     pub(super) fn new(dir: &Path, config: &EngineConfig<'_>) -> io::Result<Self> {
         let path = dir.join("dsqlstate.toml");
         let _ = fs::remove_file(&path);
+        let spool = dir.join("spool");
+        // Of an earlier run, if there is one.
+        let _ = fs::remove_dir_all(&spool);
         // It holds the database's password.
         let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?;
-        file.write_all(config.to_toml().as_bytes())?;
+        file.write_all(config.to_toml(&spool).as_bytes())?;
         let log = dir.join("engine.log");
         Ok(Self { config: path, log, child: None, peak_resident_bytes: 0 })
     }
