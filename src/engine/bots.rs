@@ -129,14 +129,17 @@ async fn check_log(
             Err(StartError::SpooledPartitions { shard, dir, were })
         }
         Err(Unusable::Foreign) => {
-            left.log = None;
-            let aside = spool.set_aside(shard).await?;
-            tracing::warn!(
-                bot = shard.bot_id,
-                shard = shard.shard_id,
-                path = %aside.display(),
-                "the events on disk do not belong to this database: they are set aside"
-            );
+            let log = left.log.take();
+            // Without events it only says where a session might have been resumed that is over.
+            if log.is_some_and(|log| log.frames.is_some()) {
+                let aside = spool.set_aside(shard).await?;
+                tracing::warn!(
+                    bot = shard.bot_id,
+                    shard = shard.shard_id,
+                    path = %aside.display(),
+                    "the events on disk do not belong to this database: they are set aside"
+                );
+            }
             Ok(())
         }
     }

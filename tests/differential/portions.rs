@@ -96,8 +96,16 @@ pub(crate) fn compare(one_by_one: &Dump, in_portions: &Dump, context: &str) {
             different.push(format!("{table}: only in portions {row}"));
         }
     }
+    let mut by_table = std::collections::BTreeMap::<&str, usize>::new();
+    for line in &different {
+        *by_table.entry(line.split(" {").next().unwrap_or_default()).or_default() += 1;
+    }
     let shown = different.iter().take(10).cloned().collect::<Vec<_>>().join("\n");
-    assert!(different.is_empty(), "{context}: {} differences\n{shown}", different.len());
+    assert!(
+        different.is_empty(),
+        "{context}: {} differences {by_table:?}\n{shown}",
+        different.len()
+    );
 }
 
 /// Rows as text, without when they were told.

@@ -15,7 +15,7 @@ use dsqlstate::{
         overflow::OverflowLimits,
         peek::Peek,
     },
-    id::ShardKey,
+    id::{Frame, Session, ShardKey},
     spool::{Spool, SpoolOptions},
     store::{
         Flusher,
@@ -84,6 +84,8 @@ pub(super) struct Process {
     pub(super) spool: Spool,
     /// The session whose point to resume from was saved last.
     saved: Option<Arc<str>>,
+    /// The session and the sequence that the first partition was told last.
+    told: (String, u64),
     now: Instant,
 }
 
@@ -115,6 +117,9 @@ impl Process {
             writing: Vec::new(),
             spool,
             saved: None,
+            told: progress.first().map_or_else(Default::default, |progress| {
+                (progress.session_id.to_string(), progress.sequence)
+            }),
             now,
         };
         process.saved = process.intake.resumable().map(|session| session.session_id);
@@ -165,10 +170,31 @@ impl Process {
             most > 0
         });
         let Some((session, frames)) = taken else { return };
+        if machine.partitions == 1 {
+            self.expect_no_gap(&session, &frames);
+        }
         let credit = Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap();
         let ack = machine.nobody.clone();
         let message = ApplyFrames { session, frames, ack, credit };
         self.partitions[partition].apply(message, self.now);
+    }
+
+    /// The only partition is told every dispatch of a session, from where it is on.
+    fn expect_no_gap(&mut self, session: &Session, frames: &[Frame]) {
+        for frame in frames {
+            let (session_id, last) = &mut self.told;
+            if **session_id != *session.session_id {
+                (*session_id, *last) = (session.session_id.to_string(), 0);
+            }
+            let next = *last + 1;
+            assert!(
+                frame.sequence <= next,
+                "told {} after {last}: {}",
+                frame.sequence,
+                self.describe()
+            );
+            self.told.1 = self.told.1.max(frame.sequence);
+        }
     }
 
     /// Lets time pass, so that batches become due.
