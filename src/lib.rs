@@ -139,6 +139,7 @@ pub mod gateway;
 pub mod http;
 pub mod id;
 pub mod metrics;
+mod restarts;
 pub mod simulator;
 pub mod store;
 pub mod table;

@@ -21,7 +21,6 @@ use super::{
     bell::BellRinger,
     bots::{BotPlace, BotStart},
     checkpoints::{CheckpointStore, Checkpoints},
-    restarts::Restarts,
 };
 use crate::{
     error::OneLine,
@@ -33,6 +32,7 @@ use crate::{
     },
     id::{ResumePoint, ShardKey},
     metrics::{EngineMetrics, Stats},
+    restarts::Restarts,
     store::DatabaseTarget,
     table::Tracking,
     writer::{
@@ -318,8 +318,8 @@ impl Handler<StopEngine> for Supervisor {
                         ringer.stop().await;
                     }
                 };
-                let mut store = CheckpointStore::new(target, partitions);
-                let (saved, ()) = tokio::join!(store.save(&points), last_ring);
+                let store = CheckpointStore::new(target, partitions);
+                let (saved, ()) = tokio::join!(store.save_last(&points), last_ring);
                 if saved { points.len() } else { 0 }
             };
             save.into_actor(this)

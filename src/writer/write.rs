@@ -1,20 +1,32 @@
 //! Gets one flush set into PostgreSQL, whatever it takes.
 //!
-//! Transient failures are tried again on a new connection, for as long as it takes; a row that
-//! PostgreSQL refuses is found by halving and kept in `rejected_events`; anything else ends the
-//! process, since only somebody who changes something can help.
+//! What the failure means ([`crate::store::failure`]) decides:
+//!
+//! - what may pass is tried again on a new connection, for as long as it takes. A set that could be sent
+//!   and failed again and again is halved: less of it may fit into the time limit, and what meets
+//!   a lock or a server that crashes over it no longer holds up the rest. It is never given up: a
+//!   single row that does not get through is tried until it does;
+//! - a row that PostgreSQL refuses is found by halving and kept in `rejected_events`;
+//! - what is missing (the database, a table, a right) is waited for while a restore or a failover may be
+//!   under way ([`Outage`]);
+//! - anything else, or that for too long, ends the process, since only somebody who changes something can
+//!   help.
+//!
+//! Halves are transactions of their own, and the last one carries the progress. A process that is
+//! killed between them applies the first ones again, where a value that changed twice within the set
+//! may be told twice in `changes`.
 //!
 //! **Invariant:** a flush set is either durable as a whole, but for rows that are in
 //! `rejected_events`, or not at all acknowledged.
 
-use std::{sync::Arc, time::Duration};
+use std::{sync::Arc, time::Instant};
 
 use crate::{
     error::OneLine,
     metrics::WriterMetrics,
     store::{
         DatabaseTarget, FlushReport, FlushSet, Flusher, Progress, StoreError, connection::connect,
-        failure::FailureClass,
+        failure::FailureClass, outage::Outage,
     },
     table::{
         Tracking,
@@ -22,10 +34,10 @@ use crate::{
     },
 };
 
-/// First wait after a failure.
-const FIRST_BACKOFF: Duration = Duration::from_millis(100);
-/// Longest wait between tries.
-const LONGEST_BACKOFF: Duration = Duration::from_secs(10);
+/// What a set may fail with before it is halved.
+const MOST_STRAIN: u32 = 9;
+/// What is done when a set has reached PostgreSQL.
+const FLUSHING: &str = "write a flush";
 
 /// A connection that makes itself anew.
 pub(super) struct Writer {
@@ -33,6 +45,7 @@ pub(super) struct Writer {
     role: String,
     tracking: Arc<Tracking>,
     flusher: Option<Flusher>,
+    outage: Outage,
     metrics: Arc<WriterMetrics>,
 }
 
@@ -45,37 +58,42 @@ impl Writer {
         tracking: Arc<Tracking>,
         metrics: Arc<WriterMetrics>,
     ) -> Self {
-        Self { target, role: format!("writer {partition}"), tracking, flusher: None, metrics }
+        let outage = Outage::new(
+            format!("the database takes no flush of writer {partition}"),
+            target.failover,
+        );
+        let role = format!("writer {partition}");
+        Self { target, role, tracking, flusher: None, outage, metrics }
     }
 
     /// Writes `set`. Returns only when it is durable or nothing can help.
     ///
     /// # Errors
-    /// A failure of class [`FailureClass::Fatal`].
+    /// What no waiting helps against.
     pub(super) async fn write(&mut self, set: &mut FlushSet) -> Result<FlushReport, StoreError> {
-        let mut backoff = FIRST_BACKOFF;
+        let mut strain = 0;
         loop {
             let error = match self.try_write(set).await {
-                Ok(report) => return Ok(report),
+                Ok(report) => {
+                    self.outage.over(Instant::now());
+                    return Ok(report);
+                }
                 Err(error) => error,
             };
             let class = error.class();
             self.metrics.failed(class as usize);
-            match class {
-                FailureClass::Fatal => return Err(error),
-                FailureClass::BadRow => return Box::pin(self.isolate(set, &error)).await,
-                FailureClass::Transient => {
-                    let wait = backoff.mul_f64(rand::random_range(0.5..1.0));
-                    let error = OneLine(&error).to_string();
-                    tracing::warn!(
-                        error,
-                        wait_ms = wait.as_millis() as u64,
-                        "the database did not take a flush: trying again"
-                    );
-                    self.flusher = None;
-                    tokio::time::sleep(wait).await;
-                    backoff = (backoff * 2).min(LONGEST_BACKOFF);
-                }
+            if class == FailureClass::BadRow {
+                return Box::pin(self.isolate(set, &error)).await;
+            }
+            self.flusher = None;
+            if !self.outage.failed(error.class(), &error, Instant::now()).wait().await {
+                return Err(error);
+            }
+            strain += strain_of(&error);
+            if strain >= MOST_STRAIN
+                && let Some(half) = halve(set)
+            {
+                return Box::pin(self.write_both(half, set)).await;
             }
         }
     }
@@ -96,10 +114,25 @@ impl Writer {
         };
         let result = flusher.flush(set).await;
         result.map_err(|source| StoreError::Query {
-            doing: "write a flush",
+            doing: FLUSHING,
             closed: flusher.is_closed(),
             source: source.into(),
         })
+    }
+
+    /// Writes the halves of a set, the one with its progress last.
+    async fn write_both(
+        &mut self,
+        mut half: FlushSet,
+        set: &mut FlushSet,
+    ) -> Result<FlushReport, StoreError> {
+        let mut report = self.write(&mut half).await?;
+        let rest = self.write(set).await?;
+        for (sum, rows) in report.written.iter_mut().zip(rest.written) {
+            *sum += rows;
+        }
+        report.changes += rest.changes;
+        Ok(report)
     }
 
     /// Finds the row that PostgreSQL refuses by halving, and keeps it as rejected.
@@ -108,20 +141,9 @@ impl Writer {
         set: &mut FlushSet,
         error: &StoreError,
     ) -> Result<FlushReport, StoreError> {
-        let mut half = set.split_off_half();
-        if half.row_count() > 0 && set.row_count() > 0 {
-            let mut report = self.write(&mut half).await?;
-            let rest = self.write(set).await?;
-            for (sum, rows) in report.written.iter_mut().zip(rest.written) {
-                *sum += rows;
-            }
-            report.changes += rest.changes;
-            return Ok(report);
+        if let Some(half) = halve(set) {
+            return self.write_both(half, set).await;
         }
-        // One key is left, in either half.
-        set.sessions.append(&mut half.sessions);
-        set.cascades.append(&mut half.cascades);
-        set.lanes.append(&mut half.lanes);
         let reason = OneLine(error).to_string();
         let rejected = reject_rows(set, &reason);
         if rejected.is_empty() {
@@ -134,6 +156,29 @@ impl Writer {
         );
         set.rejected.extend(rejected);
         Box::pin(self.write(set)).await
+    }
+}
+
+/// The first half of the rows; `None` when there is one key left, which stays in `set`.
+fn halve(set: &mut FlushSet) -> Option<FlushSet> {
+    let mut half = set.split_off_half();
+    if half.row_count() > 0 && set.row_count() > 0 {
+        return Some(half);
+    }
+    set.sessions.append(&mut half.sessions);
+    set.cascades.append(&mut half.cascades);
+    set.lanes.append(&mut half.lanes);
+    None
+}
+
+/// How much a failure says that the set is to blame: nothing, if it was never sent.
+fn strain_of(error: &StoreError) -> u32 {
+    match error {
+        StoreError::Query { doing, .. } if *doing == FLUSHING => match error.class() {
+            FailureClass::TooMuch => MOST_STRAIN / 3,
+            _ => 1,
+        },
+        _ => 0,
     }
 }
 
