@@ -2,7 +2,7 @@
 //! the tables end up as the simulator's truth has them.
 
 mod bots;
-mod child;
+pub(crate) mod child;
 mod faults;
 mod http;
 mod load;

@@ -5,6 +5,7 @@
 
 mod command_line;
 mod conformance;
+mod database_faults;
 mod differential;
 mod discord_db;
 mod discord_db_example;

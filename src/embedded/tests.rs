@@ -168,7 +168,10 @@ fn a_server_that_is_told_to_end_between_two_starts_stays_away() {
     let pid = server.pid();
     kill(Pid::from_raw(pid.cast_signed()), Signal::SIGKILL).expect("killed");
     server.stop();
-    assert!(postmaster::servers_on(&dir.path().join("pgdata")).is_empty());
+    let pgdata = dir.path().join("pgdata");
+    eventually("its last processes end", || postmaster::servers_on(&pgdata).is_empty());
+    thread::sleep(Duration::from_millis(300));
+    assert!(postmaster::servers_on(&pgdata).is_empty(), "it is not started again");
 }
 
 #[cfg(target_os = "linux")]

@@ -196,7 +196,11 @@ mod tests {
     };
 
     async fn refused(url: &str) -> StoreError {
-        let config = DatabaseConfig { connect_timeout_ms: 300, ..DatabaseConfig::default() };
+        refused_within(url, 10_000).await
+    }
+
+    async fn refused_within(url: &str, connect_timeout_ms: u64) -> StoreError {
+        let config = DatabaseConfig { connect_timeout_ms, ..DatabaseConfig::default() };
         let target = DatabaseTarget::new(&Secret::new(url), &config).expect("valid");
         connect(&target, "test").await.err().expect("refused")
     }
@@ -237,7 +241,7 @@ mod tests {
     async fn a_server_that_is_away_or_silent_may_come_back() {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
         let address = listener.local_addr().expect("bound");
-        let silent = refused(&format!("postgres://u@{address}/d")).await;
+        let silent = refused_within(&format!("postgres://u@{address}/d"), 300).await;
         assert!(matches!(silent, StoreError::ConnectTimeout { timeout_ms: 300, .. }), "{silent}");
         assert_eq!(silent.class(), FailureClass::Transient);
         drop(listener);

@@ -112,7 +112,7 @@ fn advice(code: &str) -> Option<&'static str> {
         "28P01" => "correct the password in [database] url",
         "28000" => "allow this login in pg_hba.conf, or correct [database] url",
         "3D000" => "create the database, or correct [database] url",
-        "42501" => "give the user of [database] url this right: docs/operations.md lists them",
+        "42501" => "give the user of [database] url this right: docs/database.md lists them",
         "3F000" | "42P01" | "42703" | "42883" => {
             "something of the schema is missing: see what `dsqlstate migrate status` says"
         }

@@ -12,6 +12,10 @@
 //! - anything else, or that for too long, ends the process, since only somebody who changes something can
 //!   help.
 //!
+//! A connection that is lost during a flush leaves open whether the flush was committed. Written once more
+//! it would change nothing but the history of what changed twice within it, so the next connection
+//! first looks whether the progress of the set is there.
+//!
 //! Halves are transactions of their own, and the last one carries the progress. A process that is
 //! killed between them applies the first ones again, where a value that changed twice within the set
 //! may be told twice in `changes`.
@@ -19,14 +23,15 @@
 //! **Invariant:** a flush set is either durable as a whole, but for rows that are in
 //! `rejected_events`, or not at all acknowledged.
 
-use std::{sync::Arc, time::Instant};
+use std::{collections::BTreeMap, sync::Arc, time::Instant};
 
 use crate::{
     error::OneLine,
+    id::ShardKey,
     metrics::WriterMetrics,
     store::{
         DatabaseTarget, FlushReport, FlushSet, Flusher, Progress, StoreError, connection::connect,
-        failure::FailureClass, outage::Outage,
+        failure::FailureClass, outage::Outage, sessions::is_covered,
     },
     table::{
         Tracking,
@@ -46,6 +51,10 @@ pub(super) struct Writer {
     tracking: Arc<Tracking>,
     flusher: Option<Flusher>,
     outage: Outage,
+    /// What is durable, by shard.
+    durable: BTreeMap<ShardKey, Progress>,
+    /// The connection was lost during the last flush.
+    unsure: bool,
     metrics: Arc<WriterMetrics>,
 }
 
@@ -63,7 +72,8 @@ impl Writer {
             target.failover,
         );
         let role = format!("writer {partition}");
-        Self { target, role, tracking, flusher: None, outage, metrics }
+        let durable = BTreeMap::new();
+        Self { target, role, tracking, flusher: None, outage, durable, unsure: false, metrics }
     }
 
     /// Writes `set`. Returns only when it is durable or nothing can help.
@@ -76,6 +86,8 @@ impl Writer {
             let error = match self.try_write(set).await {
                 Ok(report) => {
                     self.outage.over(Instant::now());
+                    let progress = set.progress.iter().cloned();
+                    self.durable.extend(progress.map(|to| (to.session.shard, to)));
                     return Ok(report);
                 }
                 Err(error) => error,
@@ -112,11 +124,22 @@ impl Writer {
                 slot.insert(flusher)
             }
         };
+        if self.unsure
+            && let Some(progress) = news(&self.durable, set)
+        {
+            let covered = is_covered(flusher.client(), set.partition, progress).await;
+            let failed = StoreError::query(flusher.client(), "look what is committed");
+            if covered.map_err(failed)? {
+                self.unsure = false;
+                // How many is not known; readers that find none have looked for nothing.
+                return Ok(FlushReport { changes: 1, ..FlushReport::default() });
+            }
+        }
+        self.unsure = false;
         let result = flusher.flush(set).await;
-        result.map_err(|source| StoreError::Query {
-            doing: FLUSHING,
-            closed: flusher.is_closed(),
-            source: source.into(),
+        result.map_err(|source| {
+            self.unsure = flusher.is_closed();
+            StoreError::Query { doing: FLUSHING, closed: self.unsure, source: source.into() }
         })
     }
 
@@ -169,6 +192,17 @@ fn halve(set: &mut FlushSet) -> Option<FlushSet> {
     set.cascades.append(&mut half.cascades);
     set.lanes.append(&mut half.lanes);
     None
+}
+
+/// A progress of `set` that nothing written before had: it is there only if the set is.
+fn news<'s>(durable: &BTreeMap<ShardKey, Progress>, set: &'s FlushSet) -> Option<&'s Progress> {
+    set.progress.iter().find(|progress| {
+        let before = durable.get(&progress.session.shard);
+        before.is_some_and(|before| {
+            before.session.session_id == progress.session.session_id
+                && before.sequence < progress.sequence
+        })
+    })
 }
 
 /// How much a failure says that the set is to blame: nothing, if it was never sent.

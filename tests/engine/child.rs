@@ -17,7 +17,7 @@ use tempfile::TempDir;
 use crate::support::engine::{Lab, TOKEN, eventually};
 
 /// A directory with a configuration, and what runs in it.
-pub(super) struct Run {
+pub(crate) struct Run {
     dir: TempDir,
     child: Child,
     stderr: PathBuf,
@@ -25,7 +25,7 @@ pub(super) struct Run {
 
 impl Run {
     /// Starts the command in `lab`, with further lines of configuration.
-    pub(super) fn start(lab: &Lab, more: &str) -> Self {
+    pub(crate) fn start(lab: &Lab, more: &str) -> Self {
         let config = format!(
             "[discord]\ntoken = {TOKEN:?}\napi_url = {:?}\n[database]\nurl = {:?}\n[http]\nlisten = \"\"\n{more}",
             lab.simulator.api_url(),
@@ -35,7 +35,7 @@ impl Run {
     }
 
     /// Starts the command with this configuration. `DATA` in it is a directory of its own.
-    pub(super) fn with(config: &str) -> Self {
+    pub(crate) fn with(config: &str) -> Self {
         let dir = TempDir::new().unwrap();
         // As root a private server runs as somebody else, who has to pass through.
         fs::set_permissions(dir.path(), Permissions::from_mode(0o755)).unwrap();
@@ -48,37 +48,37 @@ impl Run {
     }
 
     /// Starts it once more after its end.
-    pub(super) fn again(&mut self) {
+    pub(crate) fn again(&mut self) {
         self.child = spawn(self.dir.path(), &self.stderr);
     }
 
     /// What it has written to standard error so far, over all its starts.
-    pub(super) fn stderr(&self) -> String {
+    pub(crate) fn stderr(&self) -> String {
         fs::read_to_string(&self.stderr).unwrap()
     }
 
-    pub(super) fn pid(&self) -> u32 {
+    pub(crate) fn pid(&self) -> u32 {
         self.child.id()
     }
 
-    pub(super) fn signal(&self, signal: Signal) {
+    pub(crate) fn signal(&self, signal: Signal) {
         kill(Pid::from_raw(self.child.id().cast_signed()), signal).unwrap();
     }
 
     /// Ends it as a power cut would.
-    pub(super) fn kill(&mut self) {
+    pub(crate) fn kill(&mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
     }
 
     /// Waits for its end.
-    pub(super) async fn ended(&mut self) -> ExitStatus {
+    pub(crate) async fn ended(&mut self) -> ExitStatus {
         let child = &mut self.child;
         eventually("the command ends", async || child.try_wait().unwrap()).await
     }
 
     /// Asks it to end, checks that it does so in time and with success.
-    pub(super) async fn terminate(&mut self) {
+    pub(crate) async fn terminate(&mut self) {
         let began = std::time::Instant::now();
         self.signal(Signal::SIGTERM);
         let status = self.ended().await;
@@ -88,7 +88,7 @@ impl Run {
 
     /// Checks that it fails with `code` and exactly one line about it, which contains all of
     /// `expected`, and that nothing of it is left running. Returns the line.
-    pub(super) async fn assert_fails(&mut self, code: i32, expected: &[&str]) -> String {
+    pub(crate) async fn assert_fails(&mut self, code: i32, expected: &[&str]) -> String {
         let status = self.ended().await;
         let shown = self.stderr();
         assert_eq!(status.code(), Some(code), "{shown}");
@@ -129,7 +129,7 @@ fn spawn(dir: &Path, stderr: &Path) -> Child {
 }
 
 /// The command lines of all processes that contain `text`.
-pub(super) fn processes_that_mention(text: &str) -> Vec<String> {
+pub(crate) fn processes_that_mention(text: &str) -> Vec<String> {
     let processes = fs::read_dir("/proc").unwrap().filter_map(|entry| {
         let arguments = fs::read(entry.ok()?.path().join("cmdline")).ok()?;
         Some(String::from_utf8_lossy(&arguments).replace('\0', " "))
