@@ -209,7 +209,8 @@ async fn load_until_answered(
     target: &DatabaseTarget,
     bot_ids: &[u64],
 ) -> Result<Vec<StoredProgress>, StoreError> {
-    let mut outage = Outage::new("a writer cannot be rebuilt", target.failover);
+    let mut outage =
+        Outage::new("a writer cannot be rebuilt", "a writer can be rebuilt", target.failover);
     loop {
         let loaded = async {
             let client = connect(target, "recovery").await?.client;

@@ -89,7 +89,11 @@ impl Ringer {
     }
 
     async fn ring_until_heard(&mut self) {
-        let outage = Outage::new("readers of changes cannot be woken", Duration::MAX);
+        let outage = Outage::new(
+            "readers of changes cannot be woken",
+            "readers of changes are woken again",
+            Duration::MAX,
+        );
         let mut outage = outage.untold_for(UNTOLD);
         while let Err(error) = self.ring_once().await {
             self.client = None;

@@ -74,7 +74,11 @@ impl CheckpointStore {
     /// Connects when it first saves.
     #[must_use]
     pub(super) fn new(target: Arc<DatabaseTarget>, partitions: usize) -> Self {
-        let outage = Outage::new("the resume points cannot be saved", Duration::MAX);
+        let outage = Outage::new(
+            "the resume points cannot be saved",
+            "the resume points are saved again",
+            Duration::MAX,
+        );
         Self { target, partitions, client: None, outage: outage.untold_for(UNTOLD) }
     }
 

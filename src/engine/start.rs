@@ -50,7 +50,8 @@ pub(super) async fn prepare_database(
 
 /// Repeats `step` until it works or no waiting helps.
 async fn patiently<T>(step: impl AsyncFn() -> Result<T, StartError>) -> Result<T, StartError> {
-    let mut outage = Outage::new("the database does not answer, waiting for it", Duration::ZERO);
+    let mut outage =
+        Outage::new("the database does not answer", "the database answers", Duration::ZERO);
     loop {
         let error = match step().await {
             Ok(done) => {

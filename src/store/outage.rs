@@ -38,8 +38,8 @@ pub enum Step {
 /// See the module.
 #[derive(Debug)]
 pub struct Outage {
-    /// What does not work meanwhile.
-    name: String,
+    trouble: String,
+    recovered: String,
     /// Shorter ones are not told.
     untold: Duration,
     unready_limit: Duration,
@@ -58,11 +58,17 @@ struct Run {
 }
 
 impl Outage {
-    /// None yet. `name` is what does not work during one, as in "the database does not take a flush";
-    /// `unready_limit` is how long [`FailureClass::Unready`] is put up with.
+    /// None yet. `trouble` and `recovered` are what is told during one and at its end, as in "the database
+    /// does not answer" and "the database answers"; `unready_limit` is how long
+    /// [`FailureClass::Unready`] is put up with.
     #[must_use]
-    pub fn new(name: impl Into<String>, unready_limit: Duration) -> Self {
-        Self { name: name.into(), untold: Duration::ZERO, unready_limit, run: None }
+    pub fn new(
+        trouble: impl Into<String>,
+        recovered: impl Into<String>,
+        unready_limit: Duration,
+    ) -> Self {
+        let (trouble, recovered) = (trouble.into(), recovered.into());
+        Self { trouble, recovered, untold: Duration::ZERO, unready_limit, run: None }
     }
 
     /// Only tells of those that last longer than `untold`: others tell of the same.
@@ -82,7 +88,7 @@ impl Outage {
         if tell && let Some(run) = &self.run {
             let seconds = seconds(now - run.began);
             let error = OneLine(error).to_string();
-            tracing::warn!(error, seconds, "{}: trying again", self.name);
+            tracing::warn!(error, seconds, "{}: trying again", self.trouble);
         }
         step
     }
@@ -91,7 +97,7 @@ impl Outage {
     pub fn over(&mut self, now: Instant) {
         if let Some(lasted) = self.end(now) {
             let seconds = seconds(lasted);
-            tracing::info!(seconds, "over after {seconds} s: {}", self.name);
+            tracing::info!("{} after {seconds} s", self.recovered);
         }
     }
 
@@ -160,7 +166,7 @@ mod tests {
     const LIMIT: Duration = Duration::from_secs(60);
 
     fn outage() -> Outage {
-        Outage::new("nothing works", LIMIT)
+        Outage::new("nothing works", "it works", LIMIT)
     }
 
     #[test]
@@ -196,7 +202,7 @@ mod tests {
 
     #[test]
     fn a_limit_of_nothing_is_the_end_at_once_as_what_cannot_pass_is() {
-        let mut impatient = Outage::new("nothing works", Duration::ZERO);
+        let mut impatient = Outage::new("nothing works", "it works", Duration::ZERO);
         assert_eq!(impatient.count(Unready, Instant::now()).0, Step::GiveUp);
         for class in [Fatal, BadRow] {
             assert_eq!(outage().count(class, Instant::now()).0, Step::GiveUp);

@@ -69,6 +69,7 @@ impl Writer {
     ) -> Self {
         let outage = Outage::new(
             format!("the database takes no flush of writer {partition}"),
+            format!("the database takes flushes of writer {partition} again"),
             target.failover,
         );
         let role = format!("writer {partition}");

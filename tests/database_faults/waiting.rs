@@ -24,12 +24,12 @@ async fn a_database_that_is_away_is_waited_for_in_few_words() {
     let mut lab = Lab::at(server.url(), world()).await;
     tokio::task::spawn_blocking(|| server.stop()).await.unwrap();
     let mut run = Run::start(&lab, "");
-    until(&run, "the database does not answer, waiting for it: trying again").await;
+    until(&run, "the database does not answer: trying again").await;
     assert_eq!(lab.simulator.stats().connections_total, 0, "not before there is a database");
 
     let server = server::private(dir.path()).await;
     lab.client = database::connect(&lab.url).await;
-    until(&run, "s: the database does not answer").await;
+    until(&run, "the database answers after ").await;
     let everything =
         "select count(*) from discord.guild_bots where members_generation = generation";
     eventually("everything is loaded", async || {
@@ -44,7 +44,7 @@ async fn a_database_that_is_away_is_waited_for_in_few_words() {
     let server = server::private(dir.path()).await;
     lab.client = database::connect(&lab.url).await;
     for writer in 0..2 {
-        until(&run, &format!("s: the database takes no flush of writer {writer}")).await;
+        until(&run, &format!("the database takes flushes of writer {writer} again after ")).await;
     }
     lab.simulator.pause();
     eventually("everything is durable", async || {
@@ -74,7 +74,7 @@ async fn waiting_ends_with_a_signal_and_a_wrong_password_is_not_waited_for() {
     let rightful = lab.url.clone();
     lab.url = Secret::new(format!("postgres://u@127.0.0.1:{}/d", server::free_port()));
     let mut run = Run::start(&lab, "");
-    until(&run, "waiting for it").await;
+    until(&run, "the database does not answer: trying again").await;
     run.terminate().await;
     let (user, rest) = rightful.expose().split_once('@').unwrap();
     let (user, _) = user.rsplit_once(':').unwrap();

@@ -104,11 +104,6 @@ impl Server {
         self.dir.path().join("data")
     }
 
-    /// Where its socket is.
-    pub(crate) fn socket_dir(&self) -> &Path {
-        self.dir.path()
-    }
-
     /// Starts it with further settings.
     pub(crate) fn start(&mut self, settings: &[&str]) {
         let mut postgres = command(&program("postgres"));
