@@ -124,7 +124,7 @@ impl Embedded {
             socket_dir: socket_dir.clone(),
         };
         let major = launch.installation.major;
-        let supervisor = Supervisor::spawn(launch, dir.log_path())?;
+        let supervisor = Supervisor::spawn(launch, &dir.log_path())?;
         let embedded = Self { supervisor, dir, socket_dir, password };
         embedded.wait_until_ready()?;
         embedded.supervisor.is_ready();

@@ -89,16 +89,16 @@ struct Shared {
 
 impl Supervisor {
     /// Starts the server on a thread of its own. `log` is where it writes what it says.
-    pub(super) fn spawn(launch: impl Launch, log: PathBuf) -> Result<Self, EmbeddedError> {
+    pub(super) fn spawn(launch: impl Launch, log: &Path) -> Result<Self, EmbeddedError> {
         let (stop, commands) = bounded(0);
         let (started, starts) = bounded(1);
         let (exit, exits) = watch::channel(None);
         let shared = Arc::<Shared>::default();
         let watched = Arc::clone(&shared);
-        let thread_log = log.clone();
+        let thread_log = log.to_owned();
         let failed = |source| EmbeddedError::File {
             action: "run a thread for the server of",
-            path: log.clone(),
+            path: log.to_owned(),
             source,
         };
         let thread = thread::Builder::new().name("postgres-supervisor".into()).spawn(move || {

@@ -192,9 +192,9 @@ mod tests {
         let (mut outage, began) = (outage(), Instant::now());
         assert_eq!(outage.count(Transient, began), (Step::Wait(FIRST_WAIT), true));
         let later = began + Duration::from_secs(5);
-        assert_eq!(outage.count(Transient, later).1, false);
-        assert_eq!(outage.count(Unready, later).1, true, "it got worse");
-        assert_eq!(outage.count(Unready, later).1, false);
+        assert!(!outage.count(Transient, later).1);
+        assert!(outage.count(Unready, later).1, "it got worse");
+        assert!(!outage.count(Unready, later).1);
         let almost = later + LIMIT - Duration::from_millis(1);
         assert!(matches!(outage.count(Unready, almost).0, Step::Wait(_)));
         assert_eq!(outage.count(Unready, later + LIMIT).0, Step::GiveUp);
@@ -213,11 +213,11 @@ mod tests {
     fn short_ones_that_others_tell_of_are_silent() {
         let mut quiet = outage().untold_for(Duration::from_secs(10));
         let began = Instant::now();
-        assert_eq!(quiet.count(Transient, began).1, false);
+        assert!(!quiet.count(Transient, began).1);
         assert_eq!(quiet.end(began + Duration::from_secs(9)), None);
-        assert_eq!(quiet.count(Transient, began).1, false);
+        assert!(!quiet.count(Transient, began).1);
         let later = began + Duration::from_secs(10);
-        assert_eq!(quiet.count(Transient, later).1, true);
+        assert!(quiet.count(Transient, later).1);
         assert_eq!(quiet.end(later), Some(Duration::from_secs(10)));
     }
 }

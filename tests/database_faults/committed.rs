@@ -60,7 +60,8 @@ async fn carry(mut client: TcpStream, mut server: UnixStream, cuts: Arc<AtomicBo
                 server.write_all(&asked[..len]).await.unwrap();
                 if asked[..len].ends_with(COMMIT) && cuts.swap(false, Ordering::Relaxed) {
                     // The server answers when it is committed; the client does not hear.
-                    server.read(&mut answered).await.unwrap();
+                    let answer = server.read(&mut answered).await.unwrap();
+                    assert!(answer > 0, "it is committed");
                     return;
                 }
             }
