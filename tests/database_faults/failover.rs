@@ -1,5 +1,7 @@
 //! A standby takes over.
 
+use std::time::Duration;
+
 use dsqlstate::config::Secret;
 use nix::sys::signal::Signal;
 
@@ -37,6 +39,8 @@ async fn the_engine_goes_on_with_the_standby_that_is_promoted() {
     .await;
 
     primary.end(Signal::SIGQUIT);
+    // Until somebody decides, there is only one that does not take writes.
+    tokio::time::sleep(Duration::from_millis(700)).await;
     let follower = database::connect(&standby.url()).await;
     follower.batch_execute("select pg_promote()").await.unwrap();
     let committed = engine.stats().events_committed();

@@ -56,10 +56,12 @@ async fn a_batch_that_is_too_large_for_the_time_limit_is_written_in_portions() {
     let lab = Lab::new().await;
     let mut config = lab.config();
     config.database.statement_timeout_ms = 400;
+    // Long enough for more than eight messages, which is what fits into the limit.
+    config.writer.flush_interval_ms = 1_000;
     let engine = lab.start_with(&config).await;
     lab.until_loaded(&[&engine]).await;
     let slow = "create function slow() returns trigger language plpgsql as $$ begin \
-                    perform pg_sleep(0.02); return new; \
+                    perform pg_sleep(0.05); return new; \
                 end $$; \
                 create trigger slow before insert on discord.messages for each row execute function slow()";
     lab.client.batch_execute(slow).await.unwrap();
