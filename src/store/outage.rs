@@ -93,6 +93,14 @@ impl Outage {
         step
     }
 
+    /// Something of it works: the next wait is a short one, and it is not over.
+    pub fn eased(&mut self) {
+        if let Some(run) = &mut self.run {
+            run.wait = FIRST_WAIT;
+            run.unready_since = None;
+        }
+    }
+
     /// It works. Logs so if the outage was told of.
     pub fn over(&mut self, now: Instant) {
         if let Some(lasted) = self.end(now) {
@@ -207,6 +215,16 @@ mod tests {
         for class in [Fatal, BadRow] {
             assert_eq!(outage().count(class, Instant::now()).0, Step::GiveUp);
         }
+    }
+
+    #[test]
+    fn what_gets_through_in_between_shortens_the_wait_and_is_no_end() {
+        let (mut outage, now) = (outage(), Instant::now());
+        outage.count(TooMuch, now);
+        assert_eq!(outage.count(TooMuch, now), (Step::Wait(FIRST_WAIT * 2), false));
+        outage.eased();
+        assert_eq!(outage.count(TooMuch, now), (Step::Wait(FIRST_WAIT), false));
+        assert!(outage.end(now).is_some());
     }
 
     #[test]

@@ -30,8 +30,11 @@ use crate::{
     id::ShardKey,
     metrics::WriterMetrics,
     store::{
-        DatabaseTarget, FlushReport, FlushSet, Flusher, Progress, StoreError, connection::connect,
-        failure::FailureClass, outage::Outage, sessions::is_covered,
+        DatabaseTarget, FlushReport, FlushSet, Flusher, Progress, StoreError,
+        connection::connect,
+        failure::FailureClass,
+        outage::{Outage, Step},
+        sessions::is_covered,
     },
     table::{
         Tracking,
@@ -41,6 +44,8 @@ use crate::{
 
 /// What a set may fail with before it is halved.
 const MOST_STRAIN: u32 = 9;
+/// How much of that is a failure over time or room; any other counts one.
+const TOO_MUCH: u32 = 3;
 /// What is done when a set has reached PostgreSQL.
 const FLUSHING: &str = "write a flush";
 
@@ -82,11 +87,21 @@ impl Writer {
     /// # Errors
     /// What no waiting helps against.
     pub(super) async fn write(&mut self, set: &mut FlushSet) -> Result<FlushReport, StoreError> {
-        let mut strain = 0;
+        let report = self.write_part(set, 0).await?;
+        self.outage.over(Instant::now());
+        Ok(report)
+    }
+
+    /// Writes a set that has failed with `strain` as part of a larger one.
+    async fn write_part(
+        &mut self,
+        set: &mut FlushSet,
+        mut strain: u32,
+    ) -> Result<FlushReport, StoreError> {
         loop {
             let error = match self.try_write(set).await {
                 Ok(report) => {
-                    self.outage.over(Instant::now());
+                    self.outage.eased();
                     let progress = set.progress.iter().cloned();
                     self.durable.extend(progress.map(|to| (to.session.shard, to)));
                     return Ok(report);
@@ -99,14 +114,17 @@ impl Writer {
                 return Box::pin(self.isolate(set, &error)).await;
             }
             self.flusher = None;
-            if !self.outage.failed(error.class(), &error, Instant::now()).wait().await {
-                return Err(error);
-            }
+            let step = self.outage.failed(class, &error, Instant::now());
             strain += strain_of(&error);
-            if strain >= MOST_STRAIN
+            if step != Step::GiveUp
+                && strain >= MOST_STRAIN
                 && let Some(half) = halve(set)
             {
-                return Box::pin(self.write_both(half, set)).await;
+                // One more failure over time or room halves it again; waiting would not make it smaller.
+                return Box::pin(self.write_both(half, set, MOST_STRAIN - TOO_MUCH)).await;
+            }
+            if !step.wait().await {
+                return Err(error);
             }
         }
     }
@@ -149,9 +167,10 @@ impl Writer {
         &mut self,
         mut half: FlushSet,
         set: &mut FlushSet,
+        strain: u32,
     ) -> Result<FlushReport, StoreError> {
-        let mut report = self.write(&mut half).await?;
-        let rest = self.write(set).await?;
+        let mut report = self.write_part(&mut half, strain).await?;
+        let rest = self.write_part(set, strain).await?;
         for (sum, rows) in report.written.iter_mut().zip(rest.written) {
             *sum += rows;
         }
@@ -166,7 +185,7 @@ impl Writer {
         error: &StoreError,
     ) -> Result<FlushReport, StoreError> {
         if let Some(half) = halve(set) {
-            return self.write_both(half, set).await;
+            return self.write_both(half, set, 0).await;
         }
         let reason = OneLine(error).to_string();
         let rejected = reject_rows(set, &reason);
@@ -179,7 +198,7 @@ impl Writer {
             "PostgreSQL refuses a row: it is kept in discord.rejected_events"
         );
         set.rejected.extend(rejected);
-        Box::pin(self.write(set)).await
+        Box::pin(self.write_part(set, 0)).await
     }
 }
 
@@ -210,7 +229,7 @@ fn news<'s>(durable: &BTreeMap<ShardKey, Progress>, set: &'s FlushSet) -> Option
 fn strain_of(error: &StoreError) -> u32 {
     match error {
         StoreError::Query { doing, .. } if *doing == FLUSHING => match error.class() {
-            FailureClass::TooMuch => MOST_STRAIN / 3,
+            FailureClass::TooMuch => TOO_MUCH,
             _ => 1,
         },
         _ => 0,

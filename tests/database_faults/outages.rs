@@ -65,7 +65,7 @@ async fn a_batch_that_is_too_large_for_the_time_limit_is_written_in_portions() {
                 end $$; \
                 create trigger slow before insert on discord.messages for each row execute function slow()";
     lab.client.batch_execute(slow).await.unwrap();
-    lab.traffic(300).await;
+    lab.traffic(200).await;
     lab.settled(&engine).await;
     lab.assert_equal().await;
     stop(engine).await;
