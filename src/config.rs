@@ -128,6 +128,8 @@ pub struct DatabaseConfig {
     pub connect_timeout_ms: u64,
     /// How long one statement may take.
     pub statement_timeout_ms: u64,
+    /// How long a missing database, table or right is put up with while running.
+    pub failover_timeout_ms: u64,
 }
 
 /// `[writer]`
@@ -228,6 +230,7 @@ impl Default for DatabaseConfig {
             server_bin_dir: PathBuf::new(),
             connect_timeout_ms: 10_000,
             statement_timeout_ms: 60_000,
+            failover_timeout_ms: 60_000,
         }
     }
 }

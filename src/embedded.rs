@@ -2,7 +2,8 @@
 //!
 //! The server is the one that the machine has installed; its files are in one data directory that is
 //! made on the first start. It keeps PostgreSQL's own durability (`fsync` on), listens on no network
-//! address, and ends with this process, even when this process is killed.
+//! address, and ends with this process, even when this process is killed. When it dies by itself it is
+//! started again, some times.
 //!
 //! **Invariant:** one process per data directory, and no server without that process.
 
@@ -19,6 +20,7 @@ use std::{
     os::unix::process::CommandExt,
     path::{Path, PathBuf},
     process::Command,
+    sync::Arc,
     thread,
     time::{Duration, Instant},
 };
@@ -26,8 +28,11 @@ use std::{
 use tokio::sync::watch;
 
 use self::{
-    account::Account, data_dir::DataDir, installation::Installation, postmaster::PidFile,
-    supervisor::Supervisor,
+    account::Account,
+    data_dir::DataDir,
+    installation::Installation,
+    postmaster::PidFile,
+    supervisor::{Launch, Supervisor},
 };
 pub use self::{
     drill::{DrillServer, Ending},
@@ -103,7 +108,7 @@ fn default_data_dir(is_root: bool, env: impl Fn(&str) -> Option<String>) -> Opti
 pub struct Embedded {
     /// Before the lock, because fields are dropped in this order.
     supervisor: Supervisor,
-    dir: DataDir,
+    dir: Arc<DataDir>,
     socket_dir: PathBuf,
     password: Secret,
 }
@@ -115,7 +120,7 @@ impl Embedded {
     /// # Errors
     /// Says what to install, which process is in the way, or which path is.
     pub fn start(options: &EmbeddedOptions) -> Result<Self, EmbeddedError> {
-        let dir = DataDir::lock(&options.data_dir)?;
+        let dir = Arc::new(DataDir::lock(&options.data_dir)?);
         let pgdata = dir.pgdata();
         let installation = Installation::find(options.server_bin_dir.as_deref(), &pgdata)?;
         let account = Account::choose(&pgdata)?;
@@ -124,13 +129,21 @@ impl Embedded {
         initialise::initialise(&dir, &installation, &account)?;
         let password = data_dir::read_password(dir.path())?;
         let socket_dir = dir.socket_dir(&account)?;
-        let supervisor = launch(&dir, &installation, &account, &socket_dir)?;
+        let launch = PrivateServer {
+            dir: Arc::clone(&dir),
+            installation,
+            account,
+            socket_dir: socket_dir.clone(),
+        };
+        let major = launch.installation.major;
+        let supervisor = Supervisor::spawn(launch, &dir.log_path())?;
         let embedded = Self { supervisor, dir, socket_dir, password };
         embedded.wait_until_ready()?;
+        embedded.supervisor.is_ready();
         tracing::info!(
             data_dir = %embedded.dir.path().display(),
             pid = embedded.supervisor.pid(),
-            major = installation.major,
+            major,
             "the private database server is ready"
         );
         Ok(embedded)
@@ -154,13 +167,13 @@ impl Embedded {
         &self.socket_dir
     }
 
-    /// The server's process.
+    /// The server's process; another one after it has died and was started again.
     #[must_use]
     pub fn pid(&self) -> u32 {
         self.supervisor.pid()
     }
 
-    /// Becomes `Some` when the server has ended, asked or not.
+    /// Becomes `Some` when the server has ended, asked or not, and is not started again.
     #[must_use]
     pub fn exits(&self) -> watch::Receiver<Option<ServerExit>> {
         self.supervisor.exits()
@@ -216,17 +229,6 @@ pub fn running_server(data_dir: &Path) -> Result<Option<Secret>, EmbeddedError> 
     }
 }
 
-fn launch(
-    dir: &DataDir,
-    installation: &Installation,
-    account: &Account,
-    socket_dir: &Path,
-) -> Result<Supervisor, EmbeddedError> {
-    let command = server_command(dir, installation, account, socket_dir)?;
-    Supervisor::spawn(command, dir.log_path())
-        .map_err(EmbeddedError::file("run", installation.postgres()))
-}
-
 /// What runs the server.
 fn server_command(
     dir: &DataDir,
@@ -249,6 +251,26 @@ fn server_command(
         // Its own group: a Ctrl-C in the terminal is for us, and we stop the server last.
         .process_group(0);
     Ok(command)
+}
+
+/// How the server is started.
+struct PrivateServer {
+    /// Stays locked as long as a server may be started on it.
+    dir: Arc<DataDir>,
+    installation: Installation,
+    account: Account,
+    socket_dir: PathBuf,
+}
+
+impl Launch for PrivateServer {
+    fn clear(&self) -> Result<(), EmbeddedError> {
+        postmaster::end_orphans(&self.dir.pgdata())
+    }
+
+    fn command(&self) -> Result<Command, EmbeddedError> {
+        let Self { dir, installation, account, socket_dir } = self;
+        server_command(dir, installation, account, socket_dir)
+    }
 }
 
 /// As an element of a list of directories, which are separated by commas.

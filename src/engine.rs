@@ -11,7 +11,7 @@ mod bell;
 mod bots;
 mod checkpoints;
 pub mod plan;
-mod restarts;
+mod start;
 mod supervisor;
 
 use std::{
@@ -24,7 +24,8 @@ use actix::{Addr, MailboxError, Recipient, System};
 use tokio::sync::watch;
 
 use self::{
-    bots::{BotStart, know_bots, start_bot},
+    bots::{BotStart, know_bots},
+    start::{prepare_database, wait_for_database},
     supervisor::{Boot, PanicWriter, QueryEngine, Settings, StopEngine, Supervisor, credits},
 };
 use crate::{
@@ -40,12 +41,7 @@ use crate::{
     id::ShardKey,
     metrics::Stats,
     spool::{Spool, SpoolError, SpoolOptions, shards_in},
-    store::{
-        DatabaseTarget, StoreError,
-        change_feed::continue_changes,
-        connection::connect,
-        migrate::{self, MIGRATIONS, MigrateError},
-    },
+    store::{DatabaseTarget, StoreError, migrate::MigrateError},
     writer::{batch::BatchLimits, message::ChangesCommitted},
 };
 
@@ -198,6 +194,9 @@ pub struct Engine {
 impl Engine {
     /// Starts the engine on the current actix system. The database is brought to the current schema.
     ///
+    /// Waits, without end, for a database that does not answer or is still starting; whoever does not want
+    /// to wait drops the future, as `tokio::time::timeout` does.
+    ///
     /// # Errors
     /// See [`StartError`]; each says what to do.
     pub async fn start(
@@ -210,21 +209,15 @@ impl Engine {
         }
         config.require_token()?;
         gateway::ensure_crypto_provider();
-        let client = connect(&target, "start").await?.client;
+        // First, so that a wrong database is known before Discord is asked. Open until the next one is, so
+        // that a pooler cannot hide behind its first session.
+        let first = wait_for_database(&target).await?;
         let known = know_bots(config).await?;
         let discoveries: Vec<_> = known.iter().map(|bot| bot.discovery.clone()).collect();
-        for version in migrate::up(&client, MIGRATIONS).await? {
-            tracing::info!(version, "schema step applied");
-        }
-        if continue_changes(&client).await? {
-            tracing::info!("the rows come from another cluster: the feed of changes goes on");
-        }
         let spool = start_spool(config)?;
-        let mut bots = Vec::new();
-        for bot in known {
-            let partitions = config.writer.partitions;
-            bots.push(start_bot(&client, bot, partitions, spool.as_ref(), &options).await?);
-        }
+        let partitions = config.writer.partitions;
+        let bots = prepare_database(&target, &known, partitions, spool.as_ref(), &options).await?;
+        drop(first);
         if let Some(spool) = &spool {
             warn_of_other_logs(spool, &bots);
         }

@@ -82,7 +82,9 @@
 //!    change the later row waits for the next round ([`writer::lane`]); where a set or a cascade would hide one
 //!    the batch is closed first ([`writer::batch`]). Replays, duplicates, second bots and first loads make none
 //!    ([`table::sql`]).
-//! 9. **Secrets have a type** ([`config::Secret`]) that does not show them.
+//! 9. **An error of PostgreSQL has a class** ([`store::failure`]), the class a rule ([`writer`], [`store::outage`]):
+//!    it passes, it is about one row, or only somebody who changes something can help.
+//! 10. **Secrets have a type** ([`config::Secret`]) that does not show them.
 //!
 //! Rules are plain synchronous types that get the time as an argument. Actors and IO are thin shells around
 //! them: actix is used by [`engine`], the actors and what they are sent; PostgreSQL is spoken to in [`store`],
@@ -146,6 +148,7 @@ pub mod gateway;
 pub mod http;
 pub mod id;
 pub mod metrics;
+mod restarts;
 pub mod simulator;
 pub mod spool;
 pub mod store;

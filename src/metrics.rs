@@ -67,7 +67,7 @@ metrics_table! {
     EVENTS_SKIPPED = Counter "dsqlstate_writer_events_skipped_total" [] "Replayed dispatches that had been applied before.";
     EVENTS_REJECTED = Counter "dsqlstate_writer_events_rejected_total" [] "Dispatches kept, wholly or in part, in rejected_events.";
     FLUSHES = Counter "dsqlstate_writer_flushes_total" ["trigger"] "Transactions, by why they were due.";
-    FLUSH_FAILURES = Counter "dsqlstate_writer_flush_failures_total" ["class"] "Transactions that failed, by class: transient ones are tried again.";
+    FLUSH_FAILURES = Counter "dsqlstate_writer_flush_failures_total" ["class"] "Transactions that failed, by class: transient and too_much are tried again.";
     FLUSH_SECONDS = Histogram "dsqlstate_writer_flush_seconds" [] "Duration of a transaction.";
     LAG_SECONDS = Histogram "dsqlstate_writer_lag_seconds" [] "Time from receiving a dispatch to its commit.";
     PENDING_ROWS = Gauge "dsqlstate_writer_pending_rows" ["partition"] "Rows taken in and not yet committed.";
@@ -87,7 +87,7 @@ pub const SECONDS_BUCKETS: &[f64] =
     &[0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
 
 /// Why a flush failed, as label `class`.
-pub const FAILURE_CLASSES: [&str; 3] = ["transient", "bad_row", "fatal"];
+pub const FAILURE_CLASSES: [&str; 5] = ["transient", "too_much", "bad_row", "unready", "fatal"];
 
 #[allow(clippy::disallowed_macros, reason = "this is the one file that makes metric handles")]
 mod handles {

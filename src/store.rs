@@ -11,6 +11,7 @@ mod flush;
 mod flush_set;
 pub mod migrate;
 mod monthly_partitions;
+pub mod outage;
 pub mod rejected;
 pub mod sessions;
 mod target;

@@ -6,6 +6,7 @@
 mod bad_input;
 mod command_line;
 mod conformance;
+mod database_faults;
 mod dependencies;
 mod differential;
 mod discord_db;

@@ -5,4 +5,5 @@ pub(crate) mod client;
 pub(crate) mod database;
 pub(crate) mod engine;
 pub(crate) mod samples;
+pub(crate) mod server;
 pub(crate) mod stream;

@@ -116,7 +116,12 @@ fn intents(config: &DiscordConfig) -> String {
 }
 
 async fn check_database(report: &mut Report, database: &Database) {
-    match connect(database.target(), "check").await {
+    // A pooler that shares sessions shows with the second one.
+    let opened = async {
+        let first = connect(database.target(), "check").await?;
+        connect(database.target(), "check").await.map(|_| first)
+    };
+    match opened.await {
         Err(error) => report.line("database", Err(OneLine(&error).to_string())),
         Ok(connection) => {
             let version = connection.server_version;

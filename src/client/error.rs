@@ -1,6 +1,6 @@
 //! What can go wrong for a reader.
 
-use crate::store::{StoreError, failure::FailureClass};
+use crate::store::StoreError;
 
 /// Why a feed does not go on.
 #[derive(Debug, thiserror::Error)]
@@ -34,6 +34,6 @@ pub enum FeedError {
 impl FeedError {
     /// Whether trying again can help.
     pub(super) fn is_transient(&self) -> bool {
-        matches!(self, Self::Store(error) if error.class() == FailureClass::Transient)
+        matches!(self, Self::Store(error) if error.class().may_pass())
     }
 }

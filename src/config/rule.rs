@@ -79,6 +79,7 @@ pub const KEYS: &[Key] = &[
     key("database.server_bin_dir", Rule::Text),
     key("database.connect_timeout_ms", Rule::Integer(100, 600_000)),
     key("database.statement_timeout_ms", Rule::Integer(1_000, 3_600_000)),
+    key("database.failover_timeout_ms", Rule::Integer(0, 3_600_000)),
     key("writer.partitions", Rule::Integer(1, 64)),
     key("writer.flush_interval_ms", Rule::Integer(1, 60_000)),
     key("writer.flush_rows", Rule::Integer(1, 1_000_000)),

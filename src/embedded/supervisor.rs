@@ -1,7 +1,11 @@
-//! The thread that starts the server, watches it, and ends it.
+//! The thread that starts the server, watches it, starts it again when it dies, and ends it.
 //!
-//! Linux signals a child when the *thread* that started it ends, so this thread lives exactly as
-//! long as the server, whatever the threads of the application do.
+//! Linux signals a child when the *thread* that started it ends, so this thread starts every one of
+//! them and lives as long as the last, whatever the threads of the application do.
+//!
+//! A server that was ready once and ends without being told to (`kill -9`, out of memory) is started
+//! again at most [`MOST`] times within [`WINDOW`]; it recovers what was committed by itself, and who was
+//! connected connects again. One that dies of what it recovers is not worth more tries than that.
 //!
 //! **Invariant:** when this process ends, however it ends, the server gets SIGINT: it writes its last
 //! checkpoint and leaves.
@@ -11,6 +15,10 @@ use std::{
     io::{self, Read, Seek, SeekFrom},
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU32, Ordering},
+    },
     thread::{self, JoinHandle},
     time::{Duration, Instant},
 };
@@ -22,7 +30,11 @@ use nix::{
 };
 use tokio::sync::watch;
 
-use super::initialise::last_lines;
+use super::{error::EmbeddedError, initialise::last_lines};
+use crate::{
+    error::OneLine,
+    restarts::{MOST, Restarts},
+};
 
 /// How often the child is looked at.
 const WATCH_INTERVAL: Duration = Duration::from_millis(50);
@@ -34,6 +46,19 @@ const STOP_SIGNALS: [(Signal, Duration); 3] = [
     (Signal::SIGQUIT, Duration::from_secs(10)),
     (Signal::SIGKILL, Duration::from_secs(10)),
 ];
+
+/// Restarts are counted over this time: each may take minutes to recover.
+const WINDOW: Duration = Duration::from_secs(600);
+/// Wait before the first restart; each further one within the window waits twice as long.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+
+/// What a server is started with: once, and again after it has died.
+pub(super) trait Launch: Send + 'static {
+    /// Makes way: the processes of a server that died may still be ending.
+    fn clear(&self) -> Result<(), EmbeddedError>;
+    /// The command.
+    fn command(&self) -> Result<Command, EmbeddedError>;
+}
 
 /// How a server ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,32 +76,54 @@ pub(super) struct Supervisor {
     stop: Option<Sender<()>>,
     exits: watch::Receiver<Option<ServerExit>>,
     thread: Option<JoinHandle<()>>,
-    pid: u32,
+    shared: Arc<Shared>,
+}
+
+/// What both sides know.
+#[derive(Debug, Default)]
+struct Shared {
+    pid: AtomicU32,
+    /// Whether it was ready once: only then a restart makes sense.
+    ready: AtomicBool,
 }
 
 impl Supervisor {
-    /// Starts `command` on a thread of its own. `log` is where it writes what it says.
-    pub(super) fn spawn(command: Command, log: PathBuf) -> io::Result<Self> {
+    /// Starts the server on a thread of its own. `log` is where it writes what it says.
+    pub(super) fn spawn(launch: impl Launch, log: &Path) -> Result<Self, EmbeddedError> {
         let (stop, commands) = bounded(0);
         let (started, starts) = bounded(1);
         let (exit, exits) = watch::channel(None);
-        let log_start = fs::metadata(&log).map_or(0, |metadata| metadata.len());
-        let thread =
-            thread::Builder::new().name("postgres-supervisor".into()).spawn(move || {
-                let child = match spawn_bound_to_this_thread(command, Signal::SIGINT) {
-                    Ok(child) => child,
-                    Err(error) => return report_start(&started, Err(error)),
-                };
-                report_start(&started, Ok(child.id()));
-                let (status, expected) = supervise(child, &commands);
-                exit.send_replace(Some(describe_exit(&status, expected, &log, log_start)));
-            })?;
-        let pid = starts.recv().map_err(|_| io::Error::other("the supervisor ended"))??;
-        Ok(Self { stop: Some(stop), exits, thread: Some(thread), pid })
+        let shared = Arc::<Shared>::default();
+        let watched = Arc::clone(&shared);
+        let thread_log = log.to_owned();
+        let failed = |source| EmbeddedError::File {
+            action: "run a thread for the server of",
+            path: log.to_owned(),
+            source,
+        };
+        let thread = thread::Builder::new().name("postgres-supervisor".into()).spawn(move || {
+            let mut server = Server { launch, log: thread_log, log_start: 0, shared: watched };
+            let first = server.start();
+            let child = match first {
+                Ok(child) => child,
+                Err(error) => return report_start(&started, Err(error)),
+            };
+            report_start(&started, Ok(()));
+            exit.send_replace(Some(server.run(child, &commands)));
+        });
+        let thread = thread.map_err(&failed)?;
+        starts.recv().map_err(|_| failed(io::Error::other("it ended at once")))??;
+        Ok(Self { stop: Some(stop), exits, thread: Some(thread), shared })
     }
 
+    /// The process of the server that runs, or was the last to.
     pub(super) fn pid(&self) -> u32 {
-        self.pid
+        self.shared.pid.load(Ordering::Relaxed)
+    }
+
+    /// It takes connections: from now on it is started again when it dies.
+    pub(super) fn is_ready(&self) {
+        self.shared.ready.store(true, Ordering::Relaxed);
     }
 
     pub(super) fn exits(&self) -> watch::Receiver<Option<ServerExit>> {
@@ -103,8 +150,67 @@ impl Drop for Supervisor {
     }
 }
 
-fn report_start(started: &Sender<io::Result<u32>>, result: io::Result<u32>) {
+fn report_start(started: &Sender<Result<(), EmbeddedError>>, result: Result<(), EmbeddedError>) {
     started.send(result).expect("the starter waits for this one message");
+}
+
+/// The thread's side.
+struct Server<L> {
+    launch: L,
+    log: PathBuf,
+    /// Where in the log the last start begins.
+    log_start: u64,
+    shared: Arc<Shared>,
+}
+
+impl<L: Launch> Server<L> {
+    fn start(&mut self) -> Result<Child, EmbeddedError> {
+        let command = self.launch.command()?;
+        self.log_start = fs::metadata(&self.log).map_or(0, |metadata| metadata.len());
+        let program = PathBuf::from(command.get_program());
+        let child = spawn_bound_to_this_thread(command, Signal::SIGINT)
+            .map_err(EmbeddedError::file("run", program))?;
+        self.shared.pid.store(child.id(), Ordering::Relaxed);
+        Ok(child)
+    }
+
+    /// Watches the server and starts it again, until it is to end or dies too often.
+    fn run(&mut self, mut child: Child, commands: &Receiver<()>) -> ServerExit {
+        let mut restarts = Restarts::within(WINDOW);
+        let mut last_restart: Option<(Instant, Duration)> = None;
+        loop {
+            let (status, expected) = supervise(child, commands);
+            let mut exit = describe_exit(&status, expected, &self.log, self.log_start);
+            if expected || !self.shared.ready.load(Ordering::Relaxed) {
+                return exit;
+            }
+            child = loop {
+                let now = Instant::now();
+                if !restarts.allow(now) {
+                    let minutes = WINDOW.as_secs() / 60;
+                    exit.description = format!(
+                        "{} (it was started {MOST} times in {minutes} minutes)",
+                        exit.description
+                    );
+                    return exit;
+                }
+                let recent = last_restart.filter(|(at, _)| now.duration_since(*at) < WINDOW);
+                let pause = recent.map_or(FIRST_PAUSE, |(_, pause)| pause * 2);
+                last_restart = Some((now, pause));
+                tracing::error!(
+                    exit = exit.description,
+                    "the private database server ended by itself: starting it again"
+                );
+                if commands.recv_timeout(pause) != Err(RecvTimeoutError::Timeout) {
+                    return ServerExit { expected: true, ..exit };
+                }
+                match self.launch.clear().and_then(|()| self.start()) {
+                    Ok(child) => break child,
+                    Err(error) => exit.description = OneLine(&error).to_string(),
+                }
+            };
+        }
+    }
 }
 
 /// Returns when the child has ended, by itself or because the sender of `commands` is gone.

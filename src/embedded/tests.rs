@@ -17,6 +17,7 @@ use tempfile::TempDir;
 use tokio_postgres::NoTls;
 
 use super::*;
+use crate::restarts;
 
 /// Set for a copy of this test program that plays the parent of a server.
 const PARENT_OF: &str = "DSQLSTATE_TEST_DATA_DIR";
@@ -123,20 +124,54 @@ fn a_socket_directory_with_a_comma_and_quotes_works() {
     assert!(server.socket_dir().starts_with(dir.path()));
 }
 
+fn end_suddenly(server: &Embedded) {
+    let pid = server.pid();
+    kill(Pid::from_raw(pid.cast_signed()), Signal::SIGKILL).expect("killed");
+    eventually("its end is noticed", || server.pid() != pid || server.exits().borrow().is_some());
+}
+
+fn is_ready(server: &Embedded) -> bool {
+    let pid = server.pid().cast_signed();
+    let file = PidFile::read(&server.dir.pgdata());
+    file.is_some_and(|file| file.ready && file.pid == pid)
+}
+
 #[test]
-fn a_server_that_dies_is_noticed_and_the_next_start_recovers() {
+fn a_server_that_dies_is_started_again_with_what_was_committed_until_it_dies_too_often() {
     let dir = directory();
     let server = Embedded::start(&options(dir.path())).expect("started");
     query(&server.url(), "create table t as select 7 as n");
-    let pid = Pid::from_raw(i32::try_from(server.pid()).expect("a process id"));
-    kill(pid, Signal::SIGKILL).expect("killed");
+    for _ in 0..restarts::MOST {
+        end_suddenly(&server);
+        eventually("it is ready again", || is_ready(&server));
+        assert_eq!(query(&server.url(), "select n from t"), "7");
+    }
+    let error = Embedded::start(&options(dir.path())).expect_err("in use").to_string();
+    assert!(error.contains("is in use by process"), "{error}");
+    end_suddenly(&server);
     let exits = server.exits();
-    eventually("the exit is noticed", || exits.borrow().is_some());
+    eventually("it is given up", || exits.borrow().is_some());
     let exit = exits.borrow().clone().expect("it has ended");
     assert!(!exit.expected && exit.description.contains("signal: 9"), "{exit:?}");
+    assert!(exit.description.contains("5 times in 10 minutes"), "{exit:?}");
     drop(server);
     let again = Embedded::start(&options(dir.path())).expect("recovered");
     assert_eq!(query(&again.url(), "select n from t"), "7");
+    again.stop();
+    assert!(postmaster::servers_on(&dir.path().join("pgdata")).is_empty());
+}
+
+#[test]
+fn a_server_that_is_told_to_end_between_two_starts_stays_away() {
+    let dir = directory();
+    let server = Embedded::start(&options(dir.path())).expect("started");
+    let pid = server.pid();
+    kill(Pid::from_raw(pid.cast_signed()), Signal::SIGKILL).expect("killed");
+    server.stop();
+    let pgdata = dir.path().join("pgdata");
+    eventually("its last processes end", || postmaster::servers_on(&pgdata).is_empty());
+    thread::sleep(Duration::from_millis(300));
+    assert!(postmaster::servers_on(&pgdata).is_empty(), "it is not started again");
 }
 
 #[cfg(target_os = "linux")]

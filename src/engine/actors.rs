@@ -3,10 +3,7 @@
 //! **Invariant:** a rebuilt writer knows only what is durable, so every shard goes back to its
 //! committed sequence, and the other partitions skip what Discord replays.
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{sync::Arc, time::Instant};
 
 use actix::{Actor, ActorFutureExt, Addr, Arbiter, AsyncContext, Context, WrapFuture};
 use futures_util::future::join_all;
@@ -32,13 +29,11 @@ use crate::{
     store::{
         DatabaseTarget, StoreError,
         connection::connect,
+        outage::Outage,
         sessions::{StoredProgress, load_progress, load_unsynced_guilds},
     },
     writer::{WriterActor, WriterOptions, message::PartitionHandle, partition::Partition},
 };
-
-/// First wait before a rebuilt actor's state is read again, when the database does not answer.
-const RELOAD_PAUSE: Duration = Duration::from_millis(500);
 
 impl Supervisor {
     pub(super) fn start_writer(
@@ -137,6 +132,13 @@ impl Supervisor {
         let bot_ids: Vec<u64> = self.bots.keys().copied().collect();
         let load = async move { load_until_answered(&target, &bot_ids).await };
         ctx.spawn(load.into_actor(self).map(move |progress, this, ctx| {
+            let progress = match progress {
+                Ok(progress) => progress,
+                Err(error) => {
+                    let reason = OneLine(&error).to_string();
+                    return this.fail(EngineFailure::Database { reason });
+                }
+            };
             let arbiter = Arbiter::new();
             let shards = this.shards.len();
             let (actor, credits) = this.start_writer(place, &arbiter, &progress, shards, ctx);
@@ -226,7 +228,12 @@ async fn load_unsynced(
 }
 
 /// Reads what the partitions have applied, for as long as it takes.
-async fn load_until_answered(target: &DatabaseTarget, bot_ids: &[u64]) -> Vec<StoredProgress> {
+async fn load_until_answered(
+    target: &DatabaseTarget,
+    bot_ids: &[u64],
+) -> Result<Vec<StoredProgress>, StoreError> {
+    let mut outage =
+        Outage::new("a writer cannot be rebuilt", "a writer can be rebuilt", target.failover);
     loop {
         let loaded = async {
             let client = connect(target, "recovery").await?.client;
@@ -238,11 +245,14 @@ async fn load_until_answered(target: &DatabaseTarget, bot_ids: &[u64]) -> Vec<St
             Ok::<_, StoreError>(progress)
         };
         match loaded.await {
-            Ok(progress) => return progress,
+            Ok(progress) => {
+                outage.over(Instant::now());
+                return Ok(progress);
+            }
             Err(error) => {
-                let error = OneLine(&error).to_string();
-                tracing::warn!(error, "the database does not answer: trying again");
-                tokio::time::sleep(RELOAD_PAUSE).await;
+                if !outage.failed(error.class(), &error, Instant::now()).wait().await {
+                    return Err(error);
+                }
             }
         }
     }

@@ -6,7 +6,10 @@
 //! **Invariant:** a ring is answered by a `NOTIFY` or by the end of the process, however long the
 //! database is away; readers that hear neither look by themselves.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use tokio::{
     task::JoinHandle,
@@ -15,17 +18,22 @@ use tokio::{
 use tokio_postgres::Client;
 
 use crate::{
-    error::OneLine,
     metrics::BellMetrics,
-    store::{DatabaseTarget, StoreError, change_feed::ring, connection::connect},
+    store::{
+        DatabaseTarget, StoreError,
+        change_feed::ring,
+        connection::connect,
+        outage::{Outage, Step},
+    },
     writer::bell::ChangeBell,
 };
 
 /// Time between two notifications: readers that are woken for every commit would read row by row.
 const PAUSE: Duration = Duration::from_millis(50);
-/// First and longest wait after a failure.
-const FIRST_BACKOFF: Duration = Duration::from_millis(100);
-const LONGEST_BACKOFF: Duration = Duration::from_secs(10);
+/// Wait after a failure that only a change can mend, which the writers notice.
+const LONG_WAIT: Duration = Duration::from_secs(10);
+/// The writers tell of shorter outages.
+const UNTOLD: Duration = Duration::from_secs(10);
 /// How long a stop waits for the last notification.
 const LAST_LIMIT: Duration = Duration::from_secs(1);
 
@@ -81,14 +89,22 @@ impl Ringer {
     }
 
     async fn ring_until_heard(&mut self) {
-        let mut backoff = FIRST_BACKOFF;
+        let outage = Outage::new(
+            "readers of changes cannot be woken",
+            "readers of changes are woken again",
+            Duration::MAX,
+        );
+        let mut outage = outage.untold_for(UNTOLD);
         while let Err(error) = self.ring_once().await {
             self.client = None;
-            let error = OneLine(&error).to_string();
-            tracing::warn!(error, "readers of changes could not be woken: trying again");
-            sleep(backoff.mul_f64(rand::random_range(0.5..1.0))).await;
-            backoff = (backoff * 2).min(LONGEST_BACKOFF);
+            let step = outage.failed(error.class(), &error, Instant::now());
+            if step == Step::GiveUp {
+                sleep(LONG_WAIT).await;
+            } else {
+                step.wait().await;
+            }
         }
+        outage.over(Instant::now());
         self.metrics.rang();
     }
 

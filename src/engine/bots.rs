@@ -30,6 +30,7 @@ use crate::{
 const DISCOVERY_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A bot that Discord knows.
+#[derive(Clone)]
 pub(super) struct KnownBot {
     /// For logs and errors.
     pub(super) name: String,

@@ -3,15 +3,25 @@
 //! **Invariant:** only what shards report as committed is saved, and a failed save loses nothing: it
 //! is due again.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use tokio_postgres::Client;
 
 use crate::{
     error::OneLine,
     id::{ResumePoint, ShardKey},
-    store::{DatabaseTarget, StoreError, connection::connect, sessions::save_resume_points},
+    store::{
+        DatabaseTarget, StoreError, connection::connect, outage::Outage,
+        sessions::save_resume_points,
+    },
 };
+
+/// The writers tell of shorter outages.
+const UNTOLD: Duration = Duration::from_secs(10);
 
 /// The last resume point of each shard, and which of them are not saved yet.
 #[derive(Debug, Default)]
@@ -57,23 +67,47 @@ pub(super) struct CheckpointStore {
     target: Arc<DatabaseTarget>,
     partitions: usize,
     client: Option<Client>,
+    outage: Outage,
 }
 
 impl CheckpointStore {
     /// Connects when it first saves.
     #[must_use]
     pub(super) fn new(target: Arc<DatabaseTarget>, partitions: usize) -> Self {
-        Self { target, partitions, client: None }
+        let outage = Outage::new(
+            "the resume points cannot be saved",
+            "the resume points are saved again",
+            Duration::MAX,
+        );
+        Self { target, partitions, client: None, outage: outage.untold_for(UNTOLD) }
+    }
+
+    /// Saves once, at the end.
+    pub(super) async fn save_last(mut self, points: &[ResumePoint]) -> bool {
+        match self.try_save(points).await {
+            Ok(()) => true,
+            Err(error) => {
+                let error = OneLine(&error).to_string();
+                tracing::warn!(
+                    error,
+                    "the last resume points could not be saved: Discord sends again what came since"
+                );
+                false
+            }
+        }
     }
 
     /// Saves `points`; says whether they are durable, and logs why not.
     pub(super) async fn save(&mut self, points: &[ResumePoint]) -> bool {
         match self.try_save(points).await {
-            Ok(()) => true,
+            Ok(()) => {
+                self.outage.over(Instant::now());
+                true
+            }
             Err(error) => {
                 self.client = None;
-                let error = OneLine(&error).to_string();
-                tracing::warn!(error, "the resume points could not be saved: trying again");
+                // Due again with the next tick, whatever it was: if it stays, a writer ends the process.
+                self.outage.failed(error.class(), &error, Instant::now());
                 false
             }
         }

@@ -24,7 +24,6 @@ use super::{
     bell::BellRinger,
     bots::{BotPlace, BotStart},
     checkpoints::{CheckpointStore, Checkpoints},
-    restarts::Restarts,
 };
 use crate::{
     error::OneLine,
@@ -36,6 +35,7 @@ use crate::{
     },
     id::{ResumePoint, ShardKey},
     metrics::{EngineMetrics, Stats},
+    restarts::Restarts,
     spool::Spool,
     store::DatabaseTarget,
     table::Tracking,
@@ -329,8 +329,8 @@ impl Handler<StopEngine> for Supervisor {
                         ringer.stop().await;
                     }
                 };
-                let mut store = CheckpointStore::new(target, partitions);
-                let save = timeout(LAST_SAVE_LIMIT, store.save(&points));
+                let store = CheckpointStore::new(target, partitions);
+                let save = timeout(LAST_SAVE_LIMIT, store.save_last(&points));
                 let (saved, ()) = tokio::join!(save, last_ring);
                 if saved == Ok(true) { points.len() } else { 0 }
             };

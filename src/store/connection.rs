@@ -1,6 +1,12 @@
 //! Opens one connection and makes sure that it is one we can work with.
 //!
-//! **Invariant:** a [`Connection`] speaks UTF-8 and UTC to a server that knows the SQL we use.
+//! Temporary tables, advisory locks and settings belong to a session, so every connection needs one of
+//! its own. PgBouncer in transaction mode hands sessions from one client to the next without a word;
+//! there a new connection finds the mark that an earlier one of ours has left. In session mode the
+//! mark is gone with everything else (`server_reset_query`).
+//!
+//! **Invariant:** a [`Connection`] speaks UTF-8 and UTC, in a session of its own, to a server that knows
+//! the SQL we use.
 
 use std::{future::poll_fn, sync::Arc, time::Duration};
 
@@ -24,6 +30,9 @@ pub struct Connection {
     /// The server's `server_version_num`, as in 150018.
     pub server_version: u32,
 }
+
+/// The setting that marks a session as one of ours.
+const MARK: &str = "dsqlstate.session";
 
 /// Connects to `target`; `role` says in `pg_stat_activity` what the connection is for.
 ///
@@ -133,7 +142,8 @@ where
             Ok(_) => {}
             Err(error) => {
                 let error = super::failure::describe(&error);
-                tracing::warn!(error, "a database connection was lost");
+                // Who uses it tells of what that means.
+                tracing::debug!(error, "a database connection was lost");
                 break;
             }
         }
@@ -147,7 +157,8 @@ async fn prepare(client: &Client, target: &DatabaseTarget) -> Result<u32, StoreE
         "set statement_timeout = {}; set timezone = 'UTC'; set datestyle = 'ISO'; \
          set client_min_messages = warning; \
          select current_setting('server_version_num'), current_setting('server_version'), \
-         current_setting('server_encoding')",
+         current_setting('server_encoding'), coalesce(current_setting('{MARK}', true), ''); \
+         set {MARK} = 'taken'",
         target.statement_timeout_ms
     );
     let messages = client
@@ -170,6 +181,9 @@ async fn prepare(client: &Client, target: &DatabaseTarget) -> Result<u32, StoreE
     if get(2) != "UTF8" {
         return Err(StoreError::Encoding { target: target.to_string(), found: get(2).into() });
     }
+    if !get(3).is_empty() {
+        return Err(StoreError::SharedSession { target: target.to_string() });
+    }
     Ok(version)
 }
 
@@ -182,7 +196,11 @@ mod tests {
     };
 
     async fn refused(url: &str) -> StoreError {
-        let config = DatabaseConfig { connect_timeout_ms: 300, ..DatabaseConfig::default() };
+        refused_within(url, 10_000).await
+    }
+
+    async fn refused_within(url: &str, connect_timeout_ms: u64) -> StoreError {
+        let config = DatabaseConfig { connect_timeout_ms, ..DatabaseConfig::default() };
         let target = DatabaseTarget::new(&Secret::new(url), &config).expect("valid");
         connect(&target, "test").await.err().expect("refused")
     }
@@ -203,7 +221,7 @@ mod tests {
         let (user, host) = url.expose().split_once('@').expect("a url");
         let (user, _) = user.rsplit_once(':').expect("a url");
         let error = refused(&format!("{user}:hunter2@{host}")).await;
-        assert_eq!(error.class(), FailureClass::Fatal);
+        assert_eq!(error.class(), FailureClass::Unready);
         assert!(!format!("{error} {error:?}").contains("hunter2"), "{error:?}");
     }
 
@@ -212,7 +230,7 @@ mod tests {
         let url = testing::database().await;
         let (base, _) = url.expose().rsplit_once('/').expect("a url");
         let error = refused(&format!("{base}/missing")).await;
-        assert_eq!(error.class(), FailureClass::Fatal);
+        assert_eq!(error.class(), FailureClass::Unready);
         assert!(
             error.to_string().starts_with("cannot connect to database missing at /"),
             "{error}"
@@ -223,7 +241,7 @@ mod tests {
     async fn a_server_that_is_away_or_silent_may_come_back() {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
         let address = listener.local_addr().expect("bound");
-        let silent = refused(&format!("postgres://u@{address}/d")).await;
+        let silent = refused_within(&format!("postgres://u@{address}/d"), 300).await;
         assert!(matches!(silent, StoreError::ConnectTimeout { timeout_ms: 300, .. }), "{silent}");
         assert_eq!(silent.class(), FailureClass::Transient);
         drop(listener);
@@ -232,6 +250,37 @@ mod tests {
         assert_eq!(away.class(), FailureClass::Transient);
         let no_socket = refused("postgres://u@%2Fnowhere/d").await;
         assert_eq!(no_socket.class(), FailureClass::Transient);
+    }
+
+    #[tokio::test]
+    async fn a_session_that_another_connection_has_used_is_refused_unless_it_was_reset() {
+        let url = testing::database().await;
+        let connection = testing::connect(&url).await;
+        let target = DatabaseTarget::new(&url, &DatabaseConfig::default()).expect("valid");
+        let error = prepare(&connection.client, &target).await.expect_err("it has its mark");
+        assert!(error.to_string().contains("pool_mode = session"), "{error}");
+        assert_eq!(error.class(), FailureClass::Fatal);
+        connection.client.batch_execute("discard all").await.expect("as a pooler does");
+        assert!(prepare(&connection.client, &target).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn a_server_that_accepts_and_is_silent_does_not_hide_the_one_that_takes_writes() {
+        let url = testing::database().await;
+        let silent = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let port = silent.local_addr().expect("bound").port();
+        let (user, rest) = url.expose().split_once('@').expect("a url");
+        let (host, database) = rest.rsplit_once('/').expect("a url");
+        let url = format!(
+            "{user}@127.0.0.1:{port},{host}:5432/{database}?target_session_attrs=read-write"
+        );
+        let config = DatabaseConfig { connect_timeout_ms: 1_000, ..DatabaseConfig::default() };
+        let target = DatabaseTarget::new(&Secret::new(url), &config).expect("valid");
+        let mut tries = 0;
+        while let Err(error) = connect(&target, "test").await {
+            tries += 1;
+            assert!(tries < 20, "the second server is never asked: {error}");
+        }
     }
 
     #[tokio::test]

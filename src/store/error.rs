@@ -89,6 +89,16 @@ pub enum StoreError {
         /// Its `server_encoding`.
         found: String,
     },
+    /// Something gives one server session to several connections in turn.
+    #[error(
+        "sessions of {target} are shared: a pooler (such as PgBouncer with pool_mode = transaction) is in \
+         between, and dsqlstate needs sessions of its own: use pool_mode = session, or connect to \
+         PostgreSQL itself"
+    )]
+    SharedSession {
+        /// Host and database.
+        target: String,
+    },
     /// A statement failed.
     #[error("cannot {doing}")]
     Query {
@@ -128,6 +138,7 @@ impl StoreError {
             | Self::Tls(_)
             | Self::OldServer { .. }
             | Self::Refused { .. }
+            | Self::SharedSession { .. }
             | Self::Encoding { .. } => FailureClass::Fatal,
         }
     }

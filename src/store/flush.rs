@@ -92,6 +92,12 @@ impl Flusher {
         self.client.is_closed()
     }
 
+    /// The connection, for questions between flushes.
+    #[must_use]
+    pub fn client(&self) -> &Client {
+        &self.client
+    }
+
     /// Writes `set`. Not cancel-safe in time, but in effect: dropped half-way, nothing is written.
     ///
     /// # Errors

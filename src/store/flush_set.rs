@@ -10,6 +10,7 @@ use crate::{
         Origin, Row, Table,
         cascade::Cascade,
         change::{RejectKind, RejectedEvent, ReplacedSet, Scope, SessionStart},
+        guilds::GUILD_BOTS,
     },
 };
 
@@ -20,7 +21,7 @@ pub struct FlushSet {
     pub partition: usize,
     /// How many there are.
     pub partitions: usize,
-    /// Rows by table, in the order of [`crate::table::TABLES`].
+    /// Rows by table, each table once.
     pub lanes: Vec<LaneRows>,
     /// What follows from events for rows that they do not name; before the sets and rows.
     pub cascades: Vec<Cascade>,
@@ -110,8 +111,16 @@ impl FlushSet {
 
     /// Takes the first half of the rows out into a set of its own, without progress: the first step
     /// of finding a row that PostgreSQL refuses. All rounds of a key stay together.
+    ///
+    /// What says that a guild has been told as a whole comes last, like progress: of a first load nothing
+    /// is history, in whatever portions it is written.
     #[must_use]
     pub fn split_off_half(&mut self) -> Self {
+        let is_last = |lane: &LaneRows| std::ptr::eq(lane.table, &raw const GUILD_BOTS);
+        let (last, mut lanes): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut self.lanes).into_iter().partition(is_last);
+        lanes.extend(last);
+        self.lanes = lanes;
         let mut wanted = self.row_count() / 2;
         let mut half = Self {
             partition: self.partition,

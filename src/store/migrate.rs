@@ -330,7 +330,11 @@ mod tests {
         let broken = Migration { sql: "create table b (x int); select * from missing;", ..SECOND };
         let error = up(&client, &[FIRST, broken]).await.expect_err("broken");
         assert_eq!(error.to_string(), "migration 2 (two) failed");
-        assert_eq!(error.class(), FailureClass::Fatal);
+        assert_eq!(
+            error.class(),
+            FailureClass::Unready,
+            "only who starts says that this is for good"
+        );
         let tables = "select count(*) from pg_tables where tablename in ('a', 'b')";
         assert_eq!(count(&client, tables).await, 1);
         let locks = "select count(*) from pg_locks where locktype = 'advisory' and \

@@ -10,7 +10,7 @@ use std::{
 use tokio_postgres::{Client, Error, Transaction, types::ToSql};
 use twilight_model::gateway::Intents;
 
-use super::FlushSet;
+use super::{FlushSet, Progress};
 use crate::{
     id::{ResumePoint, Session, ShardKey},
     table::{
@@ -169,6 +169,28 @@ pub(super) async fn save_progress(
         transaction.execute(sql, &params).await?;
     }
     Ok(())
+}
+
+/// Whether a transaction that covers this sequence has been committed.
+///
+/// # Errors
+/// Whatever PostgreSQL says.
+pub async fn is_covered(
+    client: &Client,
+    partition: usize,
+    progress: &Progress,
+) -> Result<bool, Error> {
+    let sql = "select exists (select from discord.partition_progress \
+                where bot_id = $1 and shard_id = $2 and \"partition\" = $3 and session_id = $4 and sequence >= $5)";
+    let Session { shard, session_id, .. } = progress.session.as_ref();
+    let params: [&(dyn ToSql + Sync); 5] = [
+        &shard.bot_id.cast_signed(),
+        &shard.shard_id.cast_signed(),
+        &i32::try_from(partition).expect("there are at most 64 partitions"),
+        &session_id.as_ref(),
+        &progress.sequence.cast_signed(),
+    ];
+    Ok(client.query_one(sql, &params).await?.get(0))
 }
 
 /// What a shard left behind.

@@ -9,7 +9,7 @@ use std::{
     ffi::OsString, fmt, os::unix::ffi::OsStringExt, path::PathBuf, str::FromStr, time::Duration,
 };
 
-use tokio_postgres::config::{Host, SslMode};
+use tokio_postgres::config::{Host, LoadBalanceHosts, SslMode, TargetSessionAttrs};
 
 use super::{
     error::StoreError,
@@ -31,6 +31,8 @@ pub struct DatabaseTarget {
     pub(super) tls: TlsPolicy,
     pub(super) connect_timeout_ms: u64,
     pub(super) statement_timeout_ms: u64,
+    /// How long a running engine waits for what is missing: [`super::outage`].
+    pub(crate) failover: Duration,
 }
 
 impl DatabaseTarget {
@@ -55,6 +57,10 @@ impl DatabaseTarget {
         }
         let only_sockets = parsed.get_hostaddrs().is_empty()
             && parsed.get_hosts().iter().all(|host| matches!(host, Host::Unix(_)));
+        // The one that is asked first may be the one that hangs; the other takes the writes.
+        if parsed.get_target_session_attrs() == TargetSessionAttrs::ReadWrite {
+            parsed.load_balance_hosts(LoadBalanceHosts::Random);
+        }
         let tls = if only_sockets { TlsPolicy::Never } else { policy(&ssl.mode, ssl.root_cert)? };
         parsed
             .keepalives_idle(KEEPALIVE_IDLE)
@@ -67,6 +73,7 @@ impl DatabaseTarget {
             tls,
             connect_timeout_ms: config.connect_timeout_ms,
             statement_timeout_ms: config.statement_timeout_ms,
+            failover: Duration::from_millis(config.failover_timeout_ms),
         })
     }
 

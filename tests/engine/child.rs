@@ -35,7 +35,7 @@ impl Run {
     }
 
     /// Starts the command with this configuration. `DATA` in it is a directory of its own.
-    pub(super) fn with(config: &str) -> Self {
+    pub(crate) fn with(config: &str) -> Self {
         let dir = TempDir::new().unwrap();
         // As root a private server runs as somebody else, who has to pass through.
         fs::set_permissions(dir.path(), Permissions::from_mode(0o755)).unwrap();
@@ -53,7 +53,7 @@ impl Run {
     }
 
     /// Starts it once more after its end.
-    pub(super) fn again(&mut self) {
+    pub(crate) fn again(&mut self) {
         self.child = spawn(self.dir.path(), &self.stderr);
     }
 
@@ -71,24 +71,24 @@ impl Run {
         self.child.id()
     }
 
-    pub(super) fn signal(&self, signal: Signal) {
+    pub(crate) fn signal(&self, signal: Signal) {
         kill(Pid::from_raw(self.child.id().cast_signed()), signal).unwrap();
     }
 
     /// Ends it as a power cut would.
-    pub(super) fn kill(&mut self) {
+    pub(crate) fn kill(&mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
     }
 
     /// Waits for its end.
-    pub(super) async fn ended(&mut self) -> ExitStatus {
+    pub(crate) async fn ended(&mut self) -> ExitStatus {
         let child = &mut self.child;
         eventually("the command ends", async || child.try_wait().unwrap()).await
     }
 
     /// Asks it to end, checks that it does so in time and with success.
-    pub(super) async fn terminate(&mut self) {
+    pub(crate) async fn terminate(&mut self) {
         let began = std::time::Instant::now();
         self.signal(Signal::SIGTERM);
         let status = self.ended().await;
@@ -98,7 +98,7 @@ impl Run {
 
     /// Checks that it fails with `code` and exactly one line about it, which contains all of
     /// `expected`, and that nothing of it is left running. Returns the line.
-    pub(super) async fn assert_fails(&mut self, code: i32, expected: &[&str]) -> String {
+    pub(crate) async fn assert_fails(&mut self, code: i32, expected: &[&str]) -> String {
         let status = self.ended().await;
         let shown = self.stderr();
         assert_eq!(status.code(), Some(code), "{shown}");

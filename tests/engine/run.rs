@@ -165,11 +165,14 @@ async fn a_refusal_while_running_is_one_line_that_names_the_key() {
 async fn what_cannot_work_is_one_line_each() {
     let lab = Lab::new().await;
     let api_url = lab.simulator.api_url();
-    let unreachable = "[database]\nurl = \"postgres://me:hunter2@127.0.0.1:1/bot\"\n";
+    let malformed = "[database]\nurl = \"postgres://me:hunter2@127.0.0.1:x/bot\"\n";
+    let (server, _) = lab.url.expose().rsplit_once('/').unwrap();
+    let missing = format!("[database]\nurl = \"{server}/missing\"\n");
     let discord = format!("[discord]\ntoken = {TOKEN:?}\napi_url = {api_url:?}\n");
     let database = format!("[database]\nurl = {:?}\n", lab.url.expose());
-    let cases: [(String, i32, &[&str]); 5] = [
-        (format!("{discord}{unreachable}"), 1, &["database bot at 127.0.0.1:1"]),
+    let cases: [(String, i32, &[&str]); 6] = [
+        (format!("{discord}{malformed}"), 1, &["the database url is malformed"]),
+        (format!("{discord}{missing}"), 1, &["database missing at", "create the database"]),
         (
             format!("{discord}shardz = 3\n"),
             2,

@@ -181,19 +181,14 @@ impl Process {
 
     /// The only partition is told every dispatch of a session, from where it is on.
     fn expect_no_gap(&mut self, session: &Session, frames: &[Frame]) {
+        if *self.told.0 != *session.session_id {
+            self.told = (session.session_id.to_string(), 0);
+        }
         for frame in frames {
-            let (session_id, last) = &mut self.told;
-            if **session_id != *session.session_id {
-                (*session_id, *last) = (session.session_id.to_string(), 0);
-            }
-            let next = *last + 1;
-            assert!(
-                frame.sequence <= next,
-                "told {} after {last}: {}",
-                frame.sequence,
-                self.describe()
-            );
-            self.told.1 = self.told.1.max(frame.sequence);
+            let last = self.told.1;
+            let state = || self.describe();
+            assert!(frame.sequence <= last + 1, "{} after {last}: {}", frame.sequence, state());
+            self.told.1 = last.max(frame.sequence);
         }
     }
 

@@ -11,6 +11,7 @@ use dsqlstate::{
         report::{ShardState, ShardStatus},
     },
     simulator::{Simulator, SimulatorConfig, scenario},
+    store::DatabaseTarget,
     verify::{self, TableReport},
 };
 use serde_json::Value;
@@ -81,7 +82,11 @@ impl Lab {
     }
 
     pub(crate) async fn with(world: SimulatorConfig) -> Self {
-        let url = database::empty().await;
+        Self::at(database::empty().await, world).await
+    }
+
+    /// A lab around the empty database at `url`.
+    pub(crate) async fn at(url: Secret, world: SimulatorConfig) -> Self {
         let client = database::connect(&url).await;
         let shards = world.shards as usize;
         let simulator = Simulator::start(world).unwrap();
@@ -111,6 +116,11 @@ impl Lab {
     }
 
     pub(crate) async fn start_with(&self, config: &Config) -> Engine {
+        self.start_at(&self.url, config).await
+    }
+
+    /// Starts an engine that reaches the database through `url`, within the limits of `config`.
+    pub(crate) async fn start_at(&self, url: &Secret, config: &Config) -> Engine {
         let ms = Duration::from_millis;
         let timing = Timing {
             backoff: WaitRange { min: ms(20), max: ms(200) },
@@ -120,7 +130,8 @@ impl Lab {
         };
         let options =
             EngineOptions { timing, identify_pause: Some(Duration::ZERO), subscriber: None };
-        Engine::start(config, database::target(&self.url), options).await.unwrap()
+        let target = DatabaseTarget::new(url, &config.database).unwrap();
+        Engine::start(config, target, options).await.unwrap()
     }
 
     /// Starts an engine and waits until it has everything, member lists too.

@@ -68,7 +68,7 @@ impl PostgresJournal {
     pub(super) async fn append(&mut self, notes: &[Note]) -> Result<(), DiscordDbError> {
         let until = Instant::now() + RETRY_FOR;
         while let Err((error, class)) = self.try_append(notes).await {
-            if class != FailureClass::Transient || Instant::now() >= until {
+            if !class.may_pass() || Instant::now() >= until {
                 return Err(error);
             }
             sleep(RETRY_EVERY).await;
