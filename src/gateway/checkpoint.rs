@@ -88,17 +88,19 @@ impl Checkpoint {
         }
     }
 
-    fn advance(&mut self, Dispatch { frame, .. }: &Dispatch) {
+    fn advance(&mut self, Dispatch { session, frame, .. }: &Dispatch) {
         self.settled = frame.position;
-        if let Some(begun) = next_if(&mut self.beginning, |begun| begun.position == frame.position)
-        {
-            self.durable = Some(ResumePoint {
-                session: begun.session,
-                resume_url: begun.resume_url,
-                sequence: frame.sequence,
-            });
-        } else if let Some(durable) = &mut self.durable {
-            durable.sequence = durable.sequence.max(frame.sequence);
+        let begun = next_if(&mut self.beginning, |begun| begun.position == frame.position);
+        match (&mut self.durable, begun) {
+            // What a log holds may be of sessions before the durable one, or of its beginning.
+            (Some(durable), _) if durable.session.generation > session.generation => {}
+            (Some(durable), _) if durable.session.session_id == session.session_id => {
+                durable.sequence = durable.sequence.max(frame.sequence);
+            }
+            (durable, Some(Beginning { session, resume_url, .. })) => {
+                *durable = Some(ResumePoint { session, resume_url, sequence: frame.sequence });
+            }
+            (_, None) => {}
         }
     }
 
@@ -261,6 +263,21 @@ mod tests {
         assert_eq!(sequence(&checkpoint), Some(1));
         checkpoint.committed(0, 3);
         assert_eq!(sequence(&checkpoint), Some(2));
+    }
+
+    #[test]
+    fn dispatches_of_earlier_sessions_say_nothing_of_the_durable_one() {
+        let durable =
+            ResumePoint { session: session(2), resume_url: "ws://resume".into(), sequence: 20 };
+        let mut checkpoint = Checkpoint::new(1, Some(durable), 0);
+        sent(&mut checkpoint, 0, 1, 500);
+        checkpoint.committed(0, 1);
+        assert_eq!((sequence(&checkpoint), checkpoint.settled()), (Some(20), 1));
+        checkpoint.begin(2, session(2), "ws://resume".into());
+        let ready = Frame { position: 2, sequence: 1, received_at_us: 0, text: "".into() };
+        checkpoint.sent(0, &session(2), &ready);
+        checkpoint.committed(0, 2);
+        assert_eq!(sequence(&checkpoint), Some(20), "it is the one that is durable further");
     }
 
     #[test]

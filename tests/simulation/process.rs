@@ -84,8 +84,8 @@ pub(super) struct Process {
     pub(super) spool: Spool,
     /// The session whose point to resume from was saved last.
     saved: Option<Arc<str>>,
-    /// The session and the sequence that the first partition was told last.
-    told: (String, u64),
+    /// The generation and the sequence that the first partition was told last.
+    told: (i64, u64),
     now: Instant,
 }
 
@@ -117,9 +117,9 @@ impl Process {
             writing: Vec::new(),
             spool,
             saved: None,
-            told: progress.first().map_or_else(Default::default, |progress| {
-                (progress.session_id.to_string(), progress.sequence)
-            }),
+            told: progress
+                .first()
+                .map_or_else(Default::default, |progress| (progress.generation, progress.sequence)),
             now,
         };
         process.saved = process.intake.resumable().map(|session| session.session_id);
@@ -181,14 +181,18 @@ impl Process {
 
     /// The only partition is told every dispatch of a session, from where it is on.
     fn expect_no_gap(&mut self, session: &Session, frames: &[Frame]) {
-        if *self.told.0 != *session.session_id {
-            self.told = (session.session_id.to_string(), 0);
+        let (generation, last) = &mut self.told;
+        // What the log holds of a session that is over was told before.
+        if *generation > session.generation {
+            return;
+        }
+        if *generation < session.generation {
+            (*generation, *last) = (session.generation, 0);
         }
         for frame in frames {
-            let last = self.told.1;
-            let state = || self.describe();
-            assert!(frame.sequence <= last + 1, "{} after {last}: {}", frame.sequence, state());
-            self.told.1 = last.max(frame.sequence);
+            let sequence = frame.sequence;
+            assert!(sequence <= *last + 1, "{sequence} is told after {last} of {session:?}");
+            *last = sequence.max(*last);
         }
     }
 
