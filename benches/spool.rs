@@ -13,13 +13,10 @@ use dsqlstate::{
     spool::{Entry, Spool, SpoolOptions},
 };
 
-#[path = "../tests/support/client.rs"]
-#[allow(dead_code, reason = "each benchmark uses a part")]
-mod client;
 #[allow(dead_code, reason = "each benchmark uses a part")]
 mod support;
 
-use client::Client;
+use support::client::Client;
 
 /// Live events that are spooled together: what comes in half a second at a large bot's peak.
 const EVENTS: u64 = 10_000;

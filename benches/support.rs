@@ -12,7 +12,7 @@ use serde_json::Value;
 use twilight_model::gateway::Intents;
 
 #[path = "../tests/support/client.rs"]
-mod client;
+pub(crate) mod client;
 
 use client::Client;
 

@@ -45,7 +45,7 @@ async fn whatever_happens_to_the_process_the_tables_end_as_if_nothing_had() {
         for partitions in [1, 2] {
             let began = Instant::now();
             let mut run = Run::new(&recording, seed, partitions).await;
-            run.to_the_end().await;
+            run.finish().await;
             let happened = run.happened();
             println!(
                 "seed {seed}, {partitions} partitions, {} dispatches: {happened:?} in {:.1} s",

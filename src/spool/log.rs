@@ -250,7 +250,7 @@ impl ShardLog {
         });
         let has_gap = first.zip(self.last()).is_some_and(|(first, last)| first > last + 1);
         match self.tail.clone().filter(|_| has_gap) {
-            Some(tail) => self.close(tail.point),
+            Some(tail) => self.close(&tail.point),
             None => Ok(()),
         }
     }
@@ -367,17 +367,17 @@ impl ShardLog {
             (Some(tail), Some(Segment { frames: Some((_, last)), bytes, .. }))
                 if *last <= position && is_large(*bytes) =>
             {
-                self.close(tail.point.clone())
+                self.close(&tail.point.clone())
             }
             _ => Ok(()),
         }
     }
 
     /// Leaves nothing but where to resume.
-    pub(super) fn close(&mut self, point: ResumePoint) -> Result<(), SpoolError> {
+    pub(super) fn close(&mut self, point: &ResumePoint) -> Result<(), SpoolError> {
         let number = self.segments.back().map_or(1, |segment| segment.number + 1);
         let mut staged = Staged::default();
-        staged.session(&point, 0).map_err(SpoolError::io("write", &self.dir))?;
+        staged.session(point, 0).map_err(SpoolError::io("write", &self.dir))?;
         let mut segment = self.new_segment(number)?;
         let written = segment.append(&staged.bytes);
         written.map_err(SpoolError::io("write", segment.path()))?;

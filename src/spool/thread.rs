@@ -105,7 +105,7 @@ impl Logs {
                 }
             }
             Request::Close { shard, point, reply } => {
-                give(reply, self.log(shard).and_then(|log| log.close(point)));
+                give(reply, self.log(shard).and_then(|log| log.close(&point)));
             }
             Request::SetAside { shard, reply } => {
                 let log = self.log(shard).map(|_| ()).map(|()| self.open.remove(&shard));

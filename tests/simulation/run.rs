@@ -88,7 +88,7 @@ impl Run {
     }
 
     /// Lets things happen until everything is told and durable.
-    pub(super) async fn to_the_end(&mut self) {
+    pub(super) async fn finish(&mut self) {
         for _ in 0..MOST_STEPS {
             let settled = self.process.as_ref().is_some_and(Process::is_settled);
             if settled && self.discord.is_over() {

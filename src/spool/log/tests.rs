@@ -208,7 +208,7 @@ fn a_full_spool_takes_nothing_until_something_is_released() {
 fn a_closed_log_knows_where_to_resume_and_may_begin_at_any_position() {
     let place = Place::new();
     let mut log = place.with(1..=5);
-    log.close(point(1, 77)).expect("written");
+    log.close(&point(1, 77)).expect("written");
     drop(log);
     let (mut log, stats) = place.open();
     assert_eq!(
