@@ -26,7 +26,7 @@ use tokio::sync::watch;
 use self::{
     bots::{BotStart, know_bots},
     start::{prepare_database, wait_for_database},
-    supervisor::{Boot, PanicWriter, QueryEngine, Settings, StopEngine, Supervisor, credits},
+    supervisor::{Boot, PanicActor, QueryEngine, Settings, StopEngine, Supervisor, credits},
 };
 use crate::{
     config::{Config, ConfigError, SpoolConfig},
@@ -269,7 +269,13 @@ impl Engine {
 
     /// Makes the writer of a partition panic: a drill of the recovery.
     pub async fn panic_writer(&self, partition: usize) {
-        let told = self.supervisor.send(PanicWriter(partition)).await;
+        let told = self.supervisor.send(PanicActor::Writer(partition)).await;
+        debug_assert!(told.is_ok(), "the supervisor lives as long as the engine");
+    }
+
+    /// Makes a shard panic: another drill.
+    pub async fn panic_shard(&self, shard: ShardKey) {
+        let told = self.supervisor.send(PanicActor::Shard(shard)).await;
         debug_assert!(told.is_ok(), "the supervisor lives as long as the engine");
     }
 

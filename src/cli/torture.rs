@@ -55,7 +55,13 @@ pub(crate) struct TortureArgs {
     /// Live events per second
     #[arg(long, default_value_t = 2000.0, value_name = "EVENTS_PER_S")]
     rate: f64,
-    /// Which faults, separated by commas; `disk` needs root
+    /// Events that are told while PostgreSQL is away, in a round with the fault `outage`
+    #[arg(long, default_value_t = 100_000, value_name = "EVENTS")]
+    outage_events: u64,
+    /// How many of them per second
+    #[arg(long, default_value_t = 5000.0, value_name = "EVENTS_PER_S")]
+    outage_rate: f64,
+    /// Which faults, separated by commas; `disk` needs root; `disk` and `outage` only when they are named
     #[arg(
         long,
         value_enum,
@@ -172,7 +178,7 @@ async fn round(
     tokio::time::sleep(round.traffic).await;
     stage.check()?;
     tally.events.observe(&stage.told()?);
-    inject(round.fault, stage, diary).await?;
+    inject(round.fault, args, stage, diary).await?;
     let mended = Instant::now();
     wait::until_caught_up(stage).await?;
     let recovery = mended.elapsed();

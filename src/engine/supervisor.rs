@@ -31,7 +31,7 @@ use crate::{
         counters::ShardCounters,
         options::Timing,
         report::{ShardEvent, ShardReport, ShardStatus},
-        shard_actor::{QueryStatus, ShardActor, StopShard},
+        shard_actor::{PanicShard, QueryStatus, ShardActor, StopShard},
     },
     id::{ResumePoint, ShardKey},
     metrics::{EngineMetrics, Stats},
@@ -376,15 +376,29 @@ impl Handler<QueryEngine> for Supervisor {
 /// Makes an actor panic, for drills and tests.
 #[derive(Message, Clone, Copy, Debug)]
 #[rtype(result = "()")]
-pub(super) struct PanicWriter(pub(super) usize);
+pub(super) enum PanicActor {
+    /// The writer of a partition.
+    Writer(usize),
+    /// A shard.
+    Shard(ShardKey),
+}
 
-impl Handler<PanicWriter> for Supervisor {
+impl Handler<PanicActor> for Supervisor {
     type Result = ();
 
-    fn handle(&mut self, drill: PanicWriter, ctx: &mut Self::Context) {
-        if let Some(writer) = self.writers.get(drill.0) {
-            // The answer never comes: the actor is gone.
-            ctx.spawn(writer.actor.send(PanicNow).into_actor(self).map(|_, _, _| ()));
+    fn handle(&mut self, drill: PanicActor, ctx: &mut Self::Context) {
+        // The answer never comes: the actor is gone.
+        match drill {
+            PanicActor::Writer(partition) => {
+                if let Some(writer) = self.writers.get(partition) {
+                    ctx.spawn(writer.actor.send(PanicNow).into_actor(self).map(|_, _, _| ()));
+                }
+            }
+            PanicActor::Shard(shard) => {
+                if let Some(place) = self.shards.get(&shard) {
+                    ctx.spawn(place.actor.send(PanicShard).into_actor(self).map(|_, _, _| ()));
+                }
+            }
         }
     }
 }

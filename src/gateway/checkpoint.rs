@@ -186,8 +186,18 @@ mod tests {
     }
 
     fn sent(checkpoint: &mut Checkpoint, partition: usize, position: u64, sequence: u64) {
+        sent_of(checkpoint, 1, partition, position, sequence);
+    }
+
+    fn sent_of(
+        checkpoint: &mut Checkpoint,
+        generation: i64,
+        partition: usize,
+        position: u64,
+        sequence: u64,
+    ) {
         let frame = Frame { position, sequence, received_at_us: 0, text: "".into() };
-        checkpoint.sent(partition, &session(1), &frame);
+        checkpoint.sent(partition, &session(generation), &frame);
     }
 
     /// Two partitions and a session whose READY is at position 1, sequence 1.
@@ -231,9 +241,9 @@ mod tests {
         let mut checkpoint = begun();
         sent(&mut checkpoint, 0, 2, 50);
         checkpoint.begin(3, session(2), "ws://other".into());
-        sent(&mut checkpoint, 0, 3, 1);
-        sent(&mut checkpoint, 1, 3, 1);
-        sent(&mut checkpoint, 1, 4, 2);
+        sent_of(&mut checkpoint, 2, 0, 3, 1);
+        sent_of(&mut checkpoint, 2, 1, 3, 1);
+        sent_of(&mut checkpoint, 2, 1, 4, 2);
         checkpoint.committed(1, 4);
         assert_eq!(checkpoint.resume_point(), None);
         checkpoint.committed(0, 2);

@@ -45,9 +45,14 @@ const SPOOLING_SHARE: usize = 2;
 /// What the actor passes on.
 pub(super) enum Command {
     Committed(Committed),
-    Replace { partition: usize, handle: PartitionHandle },
+    Replace {
+        partition: usize,
+        handle: PartitionHandle,
+    },
     Stop(Stop),
     Status(oneshot::Sender<ShardStatus>),
+    /// A drill.
+    Panic,
 }
 
 /// A request to end.
@@ -310,6 +315,7 @@ impl Pump {
                 self.replace(partition, handle);
                 None
             }
+            Some(Command::Panic) => panic!("a drill: {} was told to panic", self.key),
         }
     }
 

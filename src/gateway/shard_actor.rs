@@ -50,6 +50,11 @@ pub struct StopShard {
 #[rtype(result = "Option<ShardStatus>")]
 pub struct QueryStatus;
 
+/// Ends the shard's task the way a bug would, for drills and tests.
+#[derive(Message, Clone, Copy, Debug)]
+#[rtype(result = "()")]
+pub struct PanicShard;
+
 /// One shard. Runs on an actix arbiter, until [`StopShard`] or until its task fails.
 pub struct ShardActor {
     key: ShardKey,
@@ -136,6 +141,14 @@ impl Handler<StopShard> for ShardActor {
         let deadline = (tokio::time::Instant::now() + stop.deadline).into_std();
         self.pass(Command::Stop(Stop { deadline, replies: vec![reply] }));
         Box::pin(async move { answer.await.ok().flatten() })
+    }
+}
+
+impl Handler<PanicShard> for ShardActor {
+    type Result = ();
+
+    fn handle(&mut self, _: PanicShard, _: &mut Self::Context) {
+        self.pass(Command::Panic);
     }
 }
 

@@ -1,6 +1,8 @@
 //! Faults on the side of the database and of the writers.
 
-use dsqlstate::{engine::EngineFailure, gateway::reconnect::ShardFailure, http::install_recorder};
+use dsqlstate::{
+    engine::EngineFailure, gateway::reconnect::ShardFailure, http::install_recorder, id::ShardKey,
+};
 
 use crate::support::engine::{Lab, eventually, stop};
 
@@ -23,6 +25,26 @@ async fn a_writer_that_panics_is_rebuilt_and_nothing_is_lost() {
     engine.panic_writer(1).await;
     lab.traffic(500).await;
     eventually("the other writer is rebuilt", async || (restarts() == 2).then_some(())).await;
+    lab.settled(&engine).await;
+    lab.assert_equal().await;
+    assert_eq!(lab.simulator.stats().identifies, 2, "the sessions go on");
+    stop(engine).await;
+}
+
+#[actix::test]
+async fn a_shard_that_panics_is_rebuilt_resumes_and_nothing_is_lost() {
+    let lab = Lab::new().await;
+    let engine = lab.loaded().await;
+    lab.simulator.set_rate(1_000.0);
+    for shard_id in [0, 1] {
+        let resumes = lab.simulator.stats().resumed_ok;
+        engine.panic_shard(ShardKey { bot_id: lab.simulator.bot_id(), shard_id }).await;
+        eventually("the shard is rebuilt and resumes", async || {
+            (lab.simulator.stats().resumed_ok > resumes).then_some(())
+        })
+        .await;
+    }
+    lab.simulator.pause();
     lab.settled(&engine).await;
     lab.assert_equal().await;
     assert_eq!(lab.simulator.stats().identifies, 2, "the sessions go on");

@@ -2,7 +2,10 @@
 
 use std::{fs, path::Path};
 
-use dsqlstate::config::{Config, SpoolConfig};
+use dsqlstate::{
+    config::{Config, SpoolConfig},
+    id::ShardKey,
+};
 use tokio_postgres::Client;
 
 use super::child::Run;
@@ -82,6 +85,27 @@ async fn a_standstill_of_the_database_costs_no_connection_and_no_event() {
     assert_eq!((stats.identifies, stats.connections_total), (2, 2), "Discord has not noticed");
     stop(engine).await;
     assert!(bytes_of_segments(lab.spool.path()) < 2_000, "only where to resume is left");
+}
+
+#[actix::test]
+async fn a_shard_that_panics_while_it_spools_goes_on_from_the_disk() {
+    let lab = Lab::with_one_shard().await;
+    let engine = lab.start_with(&in_a_hurry(&lab)).await;
+    lab.until_loaded(&[&engine]).await;
+    let standstill = Standstill::begin(&lab).await;
+    lab.traffic(2_000).await;
+    eventually("it spools", async || {
+        status(&engine).await.shards.iter().all(|shard| shard.is_spooling).then_some(())
+    })
+    .await;
+    engine.panic_shard(ShardKey { bot_id: lab.simulator.bot_id(), shard_id: 0 }).await;
+    eventually("it resumes", async || (lab.simulator.stats().resumed_ok == 1).then_some(())).await;
+    lab.traffic(500).await;
+    standstill.end().await;
+    lab.settled(&engine).await;
+    lab.assert_equal().await;
+    assert_eq!(lab.simulator.stats().identifies, 1);
+    stop(engine).await;
 }
 
 #[actix::test]

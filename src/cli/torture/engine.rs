@@ -46,6 +46,7 @@ impl EngineConfig<'_> {
 /// See the module.
 pub(super) struct EngineProcess {
     config: PathBuf,
+    spool: PathBuf,
     log: PathBuf,
     child: Option<Child>,
     peak_resident_bytes: u64,
@@ -63,7 +64,7 @@ impl EngineProcess {
         let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?;
         file.write_all(config.to_toml(&spool).as_bytes())?;
         let log = dir.join("engine.log");
-        Ok(Self { config: path, log, child: None, peak_resident_bytes: 0 })
+        Ok(Self { config: path, spool, log, child: None, peak_resident_bytes: 0 })
     }
 
     /// Starts it.
@@ -112,12 +113,28 @@ impl EngineProcess {
         self.peak_resident_bytes
     }
 
+    /// How much memory it has now.
+    pub(super) fn resident_bytes(&self) -> u64 {
+        self.memory("VmRSS:")
+    }
+
+    /// How much its spool has on disk.
+    pub(super) fn spool_bytes(&self) -> u64 {
+        let logs = fs::read_dir(&self.spool).into_iter().flatten().flatten();
+        let files = logs.filter_map(|log| fs::read_dir(log.path()).ok()).flatten().flatten();
+        files.filter_map(|file| file.metadata().ok()).map(|file| file.len()).sum()
+    }
+
     /// Looks at its memory.
     pub(super) fn sample(&mut self) {
+        self.peak_resident_bytes = self.peak_resident_bytes.max(self.memory("VmHWM:"));
+    }
+
+    /// What Linux tells of its memory; 0 when it does not run.
+    fn memory(&self, what: &str) -> u64 {
         let pid = self.child.as_ref().map(Child::id);
         let status = pid.and_then(|pid| fs::read_to_string(format!("/proc/{pid}/status")).ok());
-        let peak = status.as_deref().and_then(peak_of).unwrap_or(0);
-        self.peak_resident_bytes = self.peak_resident_bytes.max(peak);
+        status.as_deref().and_then(|status| bytes_of(status, what)).unwrap_or(0)
     }
 
     pub(super) fn log_path(&self) -> &Path {
@@ -149,9 +166,9 @@ pub(super) fn tail(log: &Path) -> String {
     lines[lines.len().saturating_sub(TAIL_LINES)..].join("\n")
 }
 
-/// The peak of the resident memory as Linux tells it.
-fn peak_of(status: &str) -> Option<u64> {
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+/// A line of `/proc/<pid>/status`.
+fn bytes_of(status: &str, what: &str) -> Option<u64> {
+    let line = status.lines().find_map(|line| line.strip_prefix(what))?;
     line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok().map(|kilobytes| kilobytes * 1024)
 }
 
@@ -175,8 +192,9 @@ mod tests {
     }
 
     #[test]
-    fn the_peak_is_read_from_what_linux_tells() {
-        assert_eq!(peak_of("Name:\tdsqlstate\nVmHWM:\t   61024 kB\n"), Some(61_024 * 1024));
-        assert_eq!(peak_of("Name:\tdsqlstate\n"), None);
+    fn memory_is_read_from_what_linux_tells() {
+        let status = "Name:\tdsqlstate\nVmHWM:\t   61024 kB\n";
+        assert_eq!(bytes_of(status, "VmHWM:"), Some(61_024 * 1024));
+        assert_eq!(bytes_of(status, "VmRSS:"), None);
     }
 }

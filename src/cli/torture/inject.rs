@@ -10,11 +10,15 @@ use nix::sys::signal::Signal;
 use tokio::time::sleep;
 
 use super::{
+    TortureArgs,
     plan::{Fault, SocketFault, Whom},
     stage::Stage,
     wait,
 };
 use crate::cli::CliError;
+
+/// How often an outage is looked at.
+const LOOK: Duration = Duration::from_millis(100);
 
 /// Tells what is done, and when.
 pub(super) struct Diary {
@@ -36,7 +40,12 @@ impl Diary {
 }
 
 /// Lets one fault happen and mends it.
-pub(super) async fn inject(fault: Fault, stage: &mut Stage, diary: &Diary) -> Result<(), CliError> {
+pub(super) async fn inject(
+    fault: Fault,
+    args: &TortureArgs,
+    stage: &mut Stage,
+    diary: &Diary,
+) -> Result<(), CliError> {
     match fault {
         Fault::KillEngine { down, again } => {
             kill_engine(stage, diary, down).await?;
@@ -96,6 +105,7 @@ pub(super) async fn inject(fault: Fault, stage: &mut Stage, diary: &Diary) -> Re
             wait::until_identified(stage, before).await?;
         }
         Fault::FillDisk { lasts } => fill_disk(stage, diary, lasts).await?,
+        Fault::Outage => outage(args, stage, diary).await?,
     }
     Ok(())
 }
@@ -148,6 +158,42 @@ async fn fill_disk(stage: &mut Stage, diary: &Diary, lasts: Duration) -> Result<
     }
     Ok(())
 }
+
+/// The engine has to go on reading all the time, with the memory that it has anyway.
+async fn outage(args: &TortureArgs, stage: &mut Stage, diary: &Diary) -> Result<(), CliError> {
+    let TortureArgs { outage_events, outage_rate, rate, .. } = args;
+    diary.note(&format!(
+        "fast stop of PostgreSQL until {outage_events} events were told, {outage_rate} a second"
+    ));
+    let (before, told_before) = (stage.counts()?, stage.told()?.values().sum::<u64>());
+    let resident_before = stage.engine.resident_bytes();
+    stage.server.end(Ending::Fast).map_err(CliError::failed)?;
+    stage.order(&format!("rate {outage_rate}"))?;
+    let mut resident = resident_before;
+    let mut told = 0;
+    while told < *outage_events {
+        sleep(LOOK).await;
+        if let Some(status) = stage.engine.ended() {
+            return Err(CliError::failed(EndedDuringOutage(status)));
+        }
+        resident = resident.max(stage.engine.resident_bytes());
+        told = stage.told()?.values().sum::<u64>() - told_before;
+    }
+    stage.order(&format!("rate {rate}"))?;
+    let after = stage.counts()?;
+    diary.note(&format!(
+        "{told} events later: {} MB resident (before {} MB), {} MB on disk, {} connections lost",
+        resident >> 20,
+        resident_before >> 20,
+        stage.engine.spool_bytes() >> 20,
+        after.connections_total - before.connections_total,
+    ));
+    launch_server(stage, diary)
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("the engine ended during the outage ({0}): see its log")]
+struct EndedDuringOutage(std::process::ExitStatus);
 
 fn name_of(ending: Ending) -> &'static str {
     match ending {

@@ -31,6 +31,8 @@ pub(crate) enum FaultKind {
     Session,
     /// PostgreSQL's disk is full
     Disk,
+    /// PostgreSQL is away until very many events were told
+    Outage,
 }
 
 impl fmt::Display for FaultKind {
@@ -92,6 +94,8 @@ pub(super) enum Fault {
     FillDisk {
         lasts: Duration,
     },
+    /// PostgreSQL is stopped until `--outage-events` were told at `--outage-rate`.
+    Outage,
 }
 
 /// Some traffic, then a fault.
@@ -150,6 +154,7 @@ impl Plan {
             FaultKind::Socket => Fault::Socket(self.socket_fault()),
             FaultKind::Session => Fault::EndSession { shard: self.shard() },
             FaultKind::Disk => Fault::FillDisk { lasts: self.between(1_000, 5_000) },
+            FaultKind::Outage => Fault::Outage,
         };
         Round { kind, traffic, fault }
     }
@@ -190,6 +195,7 @@ mod tests {
         FaultKind::Socket,
         FaultKind::Session,
         FaultKind::Disk,
+        FaultKind::Outage,
     ];
 
     fn rounds(seed: u64, kinds: &[FaultKind], count: usize) -> Vec<Round> {

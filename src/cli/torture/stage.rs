@@ -82,6 +82,7 @@ impl Home {
 pub(super) struct Counts {
     pub(super) identifies: u64,
     pub(super) resumed_ok: u64,
+    pub(super) connections_total: u64,
 }
 
 /// See the module. Fields are dropped in this order.

@@ -51,7 +51,8 @@ async fn events_that_wait_too_long_go_to_the_disk_and_come_back_in_order() {
     }
     rig.until_status("everything is received", |status| status.received_sequence == LAST).await;
     let status = rig.status().await;
-    assert!(status.is_spooling && status.outbox_bytes < 64 * 1024, "{status:?}");
+    // What was in memory before it spooled, and nothing more.
+    assert!(status.is_spooling && status.outbox_bytes < 68 * 1024, "{status:?}");
     assert_eq!((status.committed_sequence, status.outstanding), (Some(1), LAST as usize - 1));
     rig.hold(false).await;
     rig.checkpoint(LAST).await;
