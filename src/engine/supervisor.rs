@@ -343,6 +343,8 @@ impl Handler<StopEngine> for Supervisor {
             for writer in &this.writers {
                 writer.arbiter.stop();
             }
+            // The spool's thread lets go of its directory when nobody can ask it any more.
+            this.settings.spool = None;
             resumable
         }))
     }

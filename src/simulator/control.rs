@@ -162,6 +162,7 @@ fn stats(simulator: &Simulator) -> Value {
     let stats = simulator.stats();
     json!({
         "connections": stats.connections,
+        "connections_total": stats.connections_total,
         "identifies": stats.identifies,
         "resumes": stats.resumes,
         "resumed_ok": stats.resumed_ok,

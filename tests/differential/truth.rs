@@ -28,7 +28,7 @@ use crate::support::stream::Stream;
 /// Worlds that are recorded.
 const SEEDS: RangeInclusive<u64> = 101..=110;
 /// Live events of all of them, unless the environment says more.
-const EVENTS: u64 = 40_000;
+const EVENTS: u64 = 20_000;
 /// Where the environment says it.
 const VARIABLE: &str = "DSQLSTATE_DIFFERENTIAL_EVENTS";
 /// Largest portions, world by world: few dispatches, more than the READY of a session, nearly a whole session.
