@@ -327,7 +327,7 @@ fn start_spool(config: &Config) -> Result<Option<Spool>, StartError> {
     Ok(Some(Spool::start(SpoolOptions { dir, max_bytes: *max_bytes })?))
 }
 
-/// Whoever takes shards away from this process, or the bot, should know what they left.
+/// Whoever takes shards, or the bot, away from this process should know what they left.
 fn warn_of_other_logs(spool: &Spool, bots: &[BotStart]) {
     let dir = &spool.options().dir;
     let is_ours = |shard: &ShardKey| {
@@ -340,7 +340,7 @@ fn warn_of_other_logs(spool: &Spool, bots: &[BotStart]) {
             bot = shard.bot_id,
             shard = shard.shard_id,
             dir = %dir.display(),
-            "the spool holds events of a shard that this process does not run: they wait for it"
+            "the spool holds events of a shard that this process does not run: they wait for the process that does"
         );
     }
 }

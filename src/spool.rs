@@ -5,7 +5,7 @@
 //! async code reaches it through a bounded channel ([`Spool`]).
 //!
 //! ```text
-//! dir/lock                                held by the process that writes here
+//! dir/lock                                a byte of it is locked for each log, by the process that writes it
 //!     <bot id>-<shard id>/0000000001.seg  blocks: a session, frames of it, frames, …
 //!                         0000000002.seg  begins with the session again
 //! ```
@@ -38,6 +38,9 @@ use crate::id::{Frame, ResumePoint, Session, ShardKey};
 
 /// Requests that may wait. Each shard has at most two under way, and they hold no copies of frames.
 const QUEUED_REQUESTS: usize = 4096;
+
+/// A log without events takes a few hundred bytes.
+const CLOSED_BYTES: u64 = 2048;
 
 /// Where the spool is and how large it may get.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -110,11 +113,13 @@ pub enum SpoolError {
     },
     /// Somebody else writes here.
     #[error(
-        "another process uses the spool in {}: give each process a [spool] dir of its own",
+        "another process spools {shard} in {}: run each shard once, or give that process a [spool] dir of its own",
         path.display()
     )]
     InUse {
-        /// The log's directory.
+        /// Whose log is in use.
+        shard: ShardKey,
+        /// The spool's directory.
         path: PathBuf,
     },
     /// What was written cannot be read any more.
@@ -293,15 +298,20 @@ impl Spool {
     }
 }
 
-/// The shards that have a log in `dir`.
+/// The shards whose logs in `dir` hold more than where to resume.
 ///
 /// # Errors
 /// When the directory cannot be read.
 pub fn shards_in(dir: &Path) -> io::Result<Vec<ShardKey>> {
     let mut shards = Vec::new();
     for entry in fs::read_dir(dir)? {
-        let name = entry?.file_name();
-        shards.extend(name.to_str().and_then(log::shard_of_name));
+        let entry = entry?;
+        let name = entry.file_name();
+        if let Some(shard) = name.to_str().and_then(log::shard_of_name) {
+            let files = fs::read_dir(entry.path())?.flatten();
+            let bytes: u64 = files.filter_map(|file| file.metadata().ok()).map(|it| it.len()).sum();
+            shards.extend((bytes > CLOSED_BYTES).then_some(shard));
+        }
     }
     Ok(shards)
 }

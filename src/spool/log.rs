@@ -426,7 +426,7 @@ pub(super) fn shard_of_name(name: &str) -> Option<ShardKey> {
     Some(ShardKey { bot_id: bot_id.parse().ok()?, shard_id: shard_id.parse().ok()? })
 }
 
-/// The file that the process which writes in `dir` has locked.
+/// The file whose bytes are locked by the processes that write in `dir`.
 pub(super) fn lock_path(dir: &Path) -> PathBuf {
     dir.join("lock")
 }

@@ -5,30 +5,41 @@
 
 use std::{
     collections::{HashMap, hash_map::Entry as MapEntry},
-    fs::{File, OpenOptions, TryLockError},
+    fs::{File, OpenOptions},
     io,
     os::unix::fs::OpenOptionsExt,
     panic::{AssertUnwindSafe, catch_unwind},
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::Arc,
     thread,
     time::Duration,
 };
 
 use crossbeam_channel::Receiver;
+use nix::{
+    errno::Errno,
+    fcntl::{FcntlArg, fcntl},
+    libc,
+};
 use tokio::sync::oneshot;
 
 use super::{
     Entry, Frames, Recovered, SpoolError, SpoolOptions, SpoolStats,
     log::{ShardLog, lock_path},
 };
-use crate::id::{ResumePoint, ShardKey};
+use crate::id::{ResumePoint, ShardKey, fnv_1a};
 
 type Reply<T> = oneshot::Sender<Result<T, SpoolError>>;
 
 /// How long a lock is waited for: the thread of an engine that just stopped lets go of it at once.
 const LOCK_TRIES: u32 = 100;
 const LOCK_PAUSE: Duration = Duration::from_millis(10);
+
+/// A lock that belongs to the open file, so that two engines of one process are told apart too.
+#[cfg(target_os = "linux")]
+use FcntlArg::F_OFD_SETLK as LOCK;
+#[cfg(not(target_os = "linux"))]
+use FcntlArg::F_SETLK as LOCK;
 
 /// What the thread is asked for; see the methods of [`Spool`](super::Spool).
 #[derive(Debug)]
@@ -80,7 +91,7 @@ impl Request {
 
 struct Logs {
     open: HashMap<ShardKey, ShardLog>,
-    /// Taken when the first log is opened.
+    /// Opened with the first log; a byte of it is locked for each.
     lock: Option<File>,
     options: Arc<SpoolOptions>,
     stats: Arc<SpoolStats>,
@@ -116,12 +127,14 @@ impl Logs {
     }
 
     fn log(&mut self, shard: ShardKey) -> Result<&mut ShardLog, SpoolError> {
-        if self.lock.is_none() {
-            self.lock = Some(lock(&self.options)?);
-        }
+        let file = match &mut self.lock {
+            Some(file) => file,
+            none => none.insert(open_lock(&self.options)?),
+        };
         match self.open.entry(shard) {
             MapEntry::Occupied(log) => Ok(log.into_mut()),
             MapEntry::Vacant(place) => {
+                lock(file, shard, &self.options.dir)?;
                 let (options, stats) = (Arc::clone(&self.options), Arc::clone(&self.stats));
                 Ok(place.insert(ShardLog::open(shard, options, stats)?))
             }
@@ -141,16 +154,28 @@ fn give<T>(reply: Reply<T>, result: Result<T, SpoolError>) {
     let _ = reply.send(result);
 }
 
-fn lock(options: &SpoolOptions) -> Result<File, SpoolError> {
+fn open_lock(options: &SpoolOptions) -> Result<File, SpoolError> {
     let path = lock_path(&options.dir);
     let file = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(&path);
-    let file = file.map_err(SpoolError::io("open", &path))?;
+    file.map_err(SpoolError::io("open", &path))
+}
+
+/// Locks the byte of a file that stands for the shard. A file for each shard would have to stay open.
+fn lock(file: &File, shard: ShardKey, dir: &Path) -> Result<(), SpoolError> {
+    let place = fnv_1a(format!("{shard}").as_bytes()) & i64::MAX;
+    let byte = libc::flock {
+        l_type: libc::F_WRLCK as _,
+        l_whence: libc::SEEK_SET as _,
+        l_start: place,
+        l_len: 1,
+        l_pid: 0,
+    };
     for _ in 0..LOCK_TRIES {
-        match file.try_lock() {
-            Ok(()) => return Ok(file),
-            Err(TryLockError::WouldBlock) => thread::sleep(LOCK_PAUSE),
-            Err(TryLockError::Error(error)) => return Err(SpoolError::io("lock", &path)(error)),
+        match fcntl(file, LOCK(&byte)) {
+            Ok(_) => return Ok(()),
+            Err(Errno::EAGAIN | Errno::EACCES) => thread::sleep(LOCK_PAUSE),
+            Err(error) => return Err(SpoolError::io("lock", &lock_path(dir))(error.into())),
         }
     }
-    Err(SpoolError::InUse { path: options.dir.clone() })
+    Err(SpoolError::InUse { shard, path: dir.to_owned() })
 }
