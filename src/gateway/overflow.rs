@@ -25,7 +25,7 @@ use crate::{
 /// After a refusal the spool is left alone for this long.
 const REFUSED_PAUSE: Duration = Duration::from_secs(1);
 /// PostgreSQL keeps up when events wait for no more than this part of what makes a shard spool.
-const CAUGHT_UP: i64 = 10;
+const CAUGHT_UP: i64 = 2;
 /// What an entry costs beside its text.
 const ENTRY_OVERHEAD_BYTES: usize = 128;
 
@@ -458,9 +458,9 @@ mod tests {
         let later = now + Duration::from_secs(3);
         assert_eq!(overflow.end_if_caught_up(None, 0, later), None, "an append is under way");
         overflow.appended(3);
-        assert_eq!(overflow.end_if_caught_up(Some(0), 1_000_001, later), None, "it lags");
+        assert_eq!(overflow.end_if_caught_up(Some(0), 5_000_001, later), None, "it lags");
         let spooled = Spooled { events: 2, lasted: Duration::from_secs(3) };
-        assert_eq!(overflow.end_if_caught_up(Some(0), 1_000_000, later), Some(spooled));
+        assert_eq!(overflow.end_if_caught_up(Some(0), 5_000_000, later), Some(spooled));
         assert!(!overflow.is_spooling() && receive(&mut overflow, 4, usize::MAX));
     }
 
