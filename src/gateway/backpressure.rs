@@ -51,6 +51,11 @@ impl ReadGate {
         self.behind_since = None;
     }
 
+    /// What was queued goes another way from now on: the time behind does not count.
+    pub fn relieved(&mut self) {
+        self.behind_since = None;
+    }
+
     /// The interval in use.
     #[must_use]
     pub fn heartbeat_interval(&self) -> Duration {
@@ -116,6 +121,17 @@ mod tests {
         let later = now + INTERVAL + Duration::from_millis(1);
         gate.read(later);
         assert_eq!(gate.decide(101, later), Reading::GiveUp);
+    }
+
+    #[test]
+    fn another_way_starts_the_interval_anew() {
+        let now = Instant::now();
+        let mut gate = gate(now);
+        gate.decide(101, now);
+        let later = now + INTERVAL + Duration::from_millis(1);
+        assert_eq!(gate.decide(101, later), Reading::GiveUp);
+        gate.relieved();
+        assert_ne!(gate.decide(101, later), Reading::GiveUp);
     }
 
     #[test]

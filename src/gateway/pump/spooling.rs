@@ -51,6 +51,7 @@ impl Pump {
             return false;
         }
         self.intake.spool(now);
+        self.gate.relieved();
         self.counters.spoolings.increment();
         warn!(
             bot = self.key.bot_id,

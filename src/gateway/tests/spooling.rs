@@ -68,6 +68,31 @@ async fn events_that_wait_too_long_go_to_the_disk_and_come_back_in_order() {
 }
 
 #[actix::test]
+async fn a_shard_that_would_let_go_of_its_connection_spools_instead() {
+    const LAST: u64 = 1000;
+    let (_dir, spool) = spool(u64::MAX);
+    let mut rig = Rig::with(|options| {
+        options.spool = Some(spool.clone());
+        options.backlog_bytes = 64 * 1024;
+    })
+    .await;
+    let mut peer = rig.gateway.accept(150).await;
+    peer.begin("one", &rig.gateway.url).await;
+    rig.checkpoint(1).await;
+    rig.hold(true).await;
+    for s in 2..=LAST {
+        peer.send(&event(s, 1, 4096));
+    }
+    // Long before events have waited for ten seconds.
+    rig.until_status("everything is received", |status| status.received_sequence == LAST).await;
+    rig.hold(false).await;
+    rig.checkpoint(LAST).await;
+    let counters = &rig.counters;
+    assert_eq!((counters.disconnects.get(), counters.spoolings.get()), (0, 1));
+    assert!((1..=LAST).eq(rig.ledger.sequences(partition_of(1, 2))));
+}
+
+#[actix::test]
 async fn a_new_process_goes_on_where_the_disk_ends_and_applies_what_is_on_it_first() {
     let (_dir, spool) = spool(u64::MAX);
     let shard = ShardKey { bot_id: 7, shard_id: 0 };
