@@ -197,8 +197,8 @@ impl Rows {
                 let stays = table.columns[*column].merge == Merge::Key;
                 !other_kind && !(elsewhere && (stays || row.is_gone(table) == Some(false)))
             }
-            // One that tells an array without it may be what took it out.
-            Self::Holding { column } => row.tells(*column),
+            // One that tells an array without it may be what took it out; one that ended before keeps it.
+            Self::Holding { column } => row.tells(*column) || row.is_gone(table) == Some(true),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::stream::{GUILD, Stream, channel, guild, member, role};
+use crate::support::stream::{GUILD, Stream, channel, guild, member, role, user};
 
 /// What `changes` has of an entity, in order, each as `action source old → new`.
 async fn changes(stream: &Stream, entity: &str) -> Vec<String> {
@@ -143,7 +143,7 @@ async fn a_replay_and_a_duplicate_are_no_history() {
 async fn a_deleted_role_is_a_change_of_the_members_that_had_it() {
     let mut stream = Stream::new().await;
     stream.ready(&[GUILD]).await;
-    let mut full = guild(&[member(7, "ann", &[5, 6])]);
+    let mut full = guild(&[member(7, "ann", &[5, 6]), member(9, "eve", &[6])]);
     full["roles"] = json!([role(GUILD, "@everyone"), role(5, "mods"), role(6, "fans")]);
     full["channels"] = json!([channel(100, &[5])]);
     stream.send("GUILD_CREATE", &full).await;
@@ -167,6 +167,19 @@ async fn a_deleted_role_is_a_change_of_the_members_that_had_it() {
     assert!(roles[0].starts_with("delete 5 event"), "{roles:?}");
     let overwrites = changes(&stream, "permission_overwrites").await;
     assert!(overwrites[0].starts_with("delete 5 event"), "{overwrites:?}");
+
+    // Who left before the role was deleted, in the same flush, left with it.
+    let left = json!({"guild_id": GUILD.to_string(), "user": user(9, "eve")});
+    stream
+        .send_all(&[
+            ("GUILD_MEMBER_REMOVE", left),
+            ("GUILD_ROLE_DELETE", json!({"guild_id": GUILD.to_string(), "role_id": "6"})),
+        ])
+        .await;
+    let members = changes(&stream, "members").await;
+    let of_eve: Vec<_> = members.iter().filter(|change| change.contains(" 9 event")).collect();
+    assert!(of_eve.len() == 1 && of_eve[0].starts_with("delete"), "{members:?}");
+    assert!(of_eve[0].contains(r#""roles": [6]"#), "{of_eve:?}");
 }
 
 #[actix::test]
