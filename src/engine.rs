@@ -334,8 +334,11 @@ fn warn_of_other_logs(spool: &Spool, bots: &[BotStart]) {
         bots.iter()
             .any(|bot| bot.bot_id == shard.bot_id && bot.shards.contains_key(&shard.shard_id))
     };
-    let others = shards_in(dir).unwrap_or_default().into_iter().filter(|shard| !is_ours(shard));
-    for shard in others {
+    let shards = shards_in(dir).unwrap_or_else(|error| {
+        tracing::warn!(%error, dir = %dir.display(), "cannot see whose events the spool holds besides");
+        Vec::new()
+    });
+    for shard in shards.into_iter().filter(|shard| !is_ours(shard)) {
         tracing::warn!(
             bot = shard.bot_id,
             shard = shard.shard_id,

@@ -3,6 +3,8 @@
 //! **Invariant:** at most one append and one read are under way, and none outlives the answer: what was asked for by a
 //! state that is over is not mistaken for an answer to the next.
 
+use std::time::Instant;
+
 use futures_util::{StreamExt, future::LocalBoxFuture, stream::FuturesUnordered};
 
 use super::overflow::Overflow;
@@ -10,7 +12,6 @@ use crate::{
     id::{ResumePoint, ShardKey},
     spool::{Frames, Spool, SpoolError},
 };
-use std::time::Instant;
 
 /// Bytes of text that one read brings.
 const READ_BYTES: usize = 2 << 20;
@@ -29,7 +30,7 @@ pub(super) struct Spooler {
     /// Counts the times that a shard has spooled.
     era: u64,
     steps: FuturesUnordered<LocalBoxFuture<'static, (u64, SpoolStep)>>,
-    /// What was refused last, so that it is said once.
+    /// Whether the last append was refused: that is said once.
     pub(super) is_refused: bool,
 }
 

@@ -27,7 +27,10 @@ use super::{
     Entry, Frames, Recovered, SpoolError, SpoolOptions, SpoolStats,
     log::{ShardLog, lock_path},
 };
-use crate::id::{ResumePoint, ShardKey, fnv_1a};
+use crate::{
+    error::OneLine,
+    id::{ResumePoint, ShardKey, fnv_1a},
+};
 
 type Reply<T> = oneshot::Sender<Result<T, SpoolError>>;
 
@@ -111,7 +114,7 @@ impl Logs {
             }
             Request::Release { shard, position } => {
                 if let Err(error) = self.log(shard).and_then(|log| log.release(position)) {
-                    let error = crate::error::OneLine(&error).to_string();
+                    let error = OneLine(&error).to_string();
                     tracing::warn!(error, "the spool keeps a file that it does not need any more");
                 }
             }
@@ -119,9 +122,12 @@ impl Logs {
                 give(reply, self.log(shard).and_then(|log| log.close(&point)));
             }
             Request::SetAside { shard, reply } => {
-                let log = self.log(shard).map(|_| ()).map(|()| self.open.remove(&shard));
-                let moved = log.map(|log| log.expect("it was opened just now").set_aside());
-                give(reply, moved.flatten());
+                let opened = self.log(shard).map(|_| ());
+                let moved = opened.and_then(|()| {
+                    let log = self.open.remove(&shard).expect("it was opened just now");
+                    log.set_aside()
+                });
+                give(reply, moved);
             }
         }
     }

@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use actix::{Actor, Context, Handler, Recipient};
+use actix::Recipient;
 use dsqlstate::{
     gateway::peek::Peek,
     id::{Frame, Session, ShardKey},
@@ -30,7 +30,7 @@ use super::{
 };
 use crate::support::{
     samples::samples,
-    stream::{BOT, GUILD, guild, member},
+    stream::{BOT, GUILD, guild, member, no_acks},
 };
 
 /// Payloads of every event.
@@ -64,18 +64,6 @@ pub(super) fn session() -> Arc<Session> {
     })
 }
 
-struct NoAcks;
-
-impl Actor for NoAcks {
-    type Context = Context<Self>;
-}
-
-impl Handler<Committed> for NoAcks {
-    type Result = ();
-
-    fn handle(&mut self, _: Committed, _: &mut Self::Context) {}
-}
-
 /// A partition whose batches are looked at instead of written.
 pub(super) struct Dry {
     partition: Partition,
@@ -90,7 +78,7 @@ impl Dry {
         Self {
             partition: Partition::new(0, 1, limits, Arc::new(Tracking::default()), &[]),
             session: session(),
-            ack: NoAcks.start().recipient(),
+            ack: no_acks(),
             position: 0,
         }
     }

@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use actix::{Actor, Context, Handler, Recipient};
+use actix::Recipient;
 use dsqlstate::{
     config::Secret,
     engine::plan::{Left, start_of},
@@ -33,26 +33,13 @@ use tokio_postgres::Client;
 use twilight_model::gateway::Intents;
 
 use super::discord::Discord;
-use crate::support::database;
+use crate::support::{database, stream::no_acks};
 
 const BATCH: BatchLimits =
     BatchLimits { rows: 400, bytes: usize::MAX, interval: Duration::from_millis(100) };
 /// Room for a few events: most of what comes while it spools is on the disk alone.
 const SPOOLING: OverflowLimits =
     OverflowLimits { after: Duration::from_secs(10), memory_bytes: 40_000 };
-
-/// Nobody: the positions that are due are read from the batch.
-struct Nobody;
-
-impl Actor for Nobody {
-    type Context = Context<Self>;
-}
-
-impl Handler<Committed> for Nobody {
-    type Result = ();
-
-    fn handle(&mut self, _: Committed, _: &mut Self::Context) {}
-}
 
 /// What survives a kill.
 pub(super) struct Machine {
@@ -68,7 +55,7 @@ impl Machine {
     pub(super) async fn new(bot_id: u64, partitions: usize, spool: SpoolOptions) -> Self {
         let url = database::migrated().await;
         let client = database::connect(&url).await;
-        let nobody = Nobody.start().recipient();
+        let nobody = no_acks();
         let shard = ShardKey { bot_id, shard_id: 0 };
         Self { url, client, spool, shard, partitions, nobody }
     }

@@ -45,6 +45,11 @@ impl Handler<Committed> for NoAcks {
     fn handle(&mut self, _: Committed, _: &mut Self::Context) {}
 }
 
+/// For whoever reads what is durable from the batches themselves.
+pub(crate) fn no_acks() -> Recipient<Committed> {
+    NoAcks.start().recipient()
+}
+
 /// See the module.
 pub(crate) struct Stream {
     pub(crate) client: Client,
@@ -103,7 +108,7 @@ impl Stream {
             }),
             sequence: 0,
             position: 0,
-            ack: NoAcks.start().recipient(),
+            ack: no_acks(),
         }
     }
 

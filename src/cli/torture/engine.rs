@@ -58,8 +58,11 @@ impl EngineProcess {
         let path = dir.join("dsqlstate.toml");
         let _ = fs::remove_file(&path);
         let spool = dir.join("spool");
-        // Of an earlier run, if there is one.
-        let _ = fs::remove_dir_all(&spool);
+        // What an earlier run has left would be applied to a database that is empty.
+        match fs::remove_dir_all(&spool) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
         // It holds the database's password.
         let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?;
         file.write_all(config.to_toml(&spool).as_bytes())?;
