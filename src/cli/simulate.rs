@@ -65,6 +65,9 @@ pub(crate) struct SimulateArgs {
     /// Identifies per 5 seconds that GET /gateway/bot allows.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
     max_concurrency: u32,
+    /// Megabytes kept of each session, sent and not yet sent; the answer to op 8 has to fit in.
+    #[arg(long, default_value_t = 256, value_name = "MB", value_parser = clap::value_parser!(u32).range(1..))]
+    session_megabytes: u32,
     /// Send this recording, one gateway payload per line, instead of a made-up world.
     #[arg(long, value_name = "FILE")]
     replay: Option<PathBuf>,
@@ -96,6 +99,7 @@ impl SimulateArgs {
                 .iter()
                 .fold(PRIVILEGED_INTENTS, |allowed, disallowed| allowed - *disallowed),
             token: self.token,
+            replay_bytes: (self.session_megabytes as usize) << 20,
             replay: self.replay,
             replay_per_second: self.replay_rate,
             ..SimulatorConfig::default()

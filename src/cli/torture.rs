@@ -61,6 +61,9 @@ pub(crate) struct TortureArgs {
     /// How many of them per second
     #[arg(long, default_value_t = 5000.0, value_name = "EVENTS_PER_S")]
     outage_rate: f64,
+    /// Members of a guild that the bot joins at the beginning, besides the others
+    #[arg(long, default_value_t = 0, value_name = "N")]
+    members: u32,
     /// Which faults, separated by commas; `disk` needs root; `disk` and `outage` only when they are named
     #[arg(
         long,
@@ -163,7 +166,17 @@ async fn prepare(args: &TortureArgs, stage: &mut Stage, diary: &Diary) -> Result
     diary.note("start the engine");
     stage.engine.start().map_err(CliError::failed)?;
     wait::until_loaded(stage, args.guilds).await?;
-    diary.note(&format!("{} guilds are loaded; {} events per second", args.guilds, args.rate));
+    if args.members > 0 {
+        let guild_id = stage.ask(&format!("join {}", args.members))?;
+        wait::until_listed(stage, guild_id).await?;
+    }
+    stage.engine.sample();
+    diary.note(&format!(
+        "{} guilds are loaded, {} MB resident at most; {} events per second",
+        args.guilds + u32::from(args.members > 0),
+        stage.engine.peak_resident_bytes() >> 20,
+        args.rate
+    ));
     stage.order(&format!("rate {}", args.rate))
 }
 

@@ -42,7 +42,7 @@ pub struct SimulatorConfig {
     pub privileged_intents_allowed: Intents,
     /// Dispatches kept per session for a resume.
     pub replay_frames: usize,
-    /// Bytes kept per session for a resume.
+    /// Bytes kept per session for a resume, those that are still to be sent among them.
     pub replay_bytes: usize,
     /// A recorded stream to send instead of a simulated world.
     pub replay: Option<PathBuf>,

@@ -50,6 +50,7 @@ pub const COMMANDS: &[(&str, &str)] = &[
     ("outage GUILD on|off", "begin or end an outage of a guild"),
     ("remove GUILD", "remove the bot from a guild"),
     ("rejoin GUILD", "add it again"),
+    ("join MEMBERS", "add the bot to a new guild with so many members, and tell the guild's id"),
     ("empty-guild", "add the bot to a new guild without channels, and tell the guild's id"),
     (
         "permit ID PERMISSION on|off",
@@ -120,6 +121,7 @@ fn execute(simulator: &Simulator, line: &str) -> Result<Value, String> {
             return Ok(simulator.outage(number(guild)?, switch(state)?).into());
         }
         ["remove", guild] => return Ok(simulator.remove_from_guild(number(guild)?).into()),
+        ["join", members] => return Ok(simulator.join_guild(number(members)?).into()),
         ["rejoin", guild] => return Ok(simulator.rejoin_guild(number(guild)?).into()),
         _ => {
             if let Some(answer) = rest::execute(simulator, &words, line) {
@@ -212,6 +214,7 @@ mod tests {
         let example = |word| match word {
             "N" | "REQUESTS" | "SECONDS" | "COUNT" | "FACTOR" => "3",
             "on|off" => "on",
+            "MEMBERS" => "20",
             "true|false" => "true",
             "bot|owner" => "bot",
             "once|spread" => "once",

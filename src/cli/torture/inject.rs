@@ -169,6 +169,7 @@ async fn outage(args: &TortureArgs, stage: &mut Stage, diary: &Diary) -> Result<
     let resident_before = stage.engine.resident_bytes();
     stage.server.end(Ending::Fast).map_err(CliError::failed)?;
     stage.order(&format!("rate {outage_rate}"))?;
+    let began = Instant::now();
     let mut resident = resident_before;
     let mut told = 0;
     while told < *outage_events {
@@ -177,12 +178,14 @@ async fn outage(args: &TortureArgs, stage: &mut Stage, diary: &Diary) -> Result<
             return Err(CliError::failed(EndedDuringOutage(status)));
         }
         resident = resident.max(stage.engine.resident_bytes());
-        told = stage.told()?.values().sum::<u64>() - told_before;
+        let told_now = stage.told()?.values().sum::<u64>();
+        told = told_now.checked_sub(told_before).ok_or_else(|| CliError::failed(SessionLost))?;
     }
+    let lasted = began.elapsed().as_secs_f64();
     stage.order(&format!("rate {rate}"))?;
     let after = stage.counts()?;
     diary.note(&format!(
-        "{told} events later: {} MB resident (before {} MB), {} MB on disk, {} connections lost",
+        "{told} events in {lasted:.1} s: {} MB resident (before {} MB), {} MB on disk, {} connections lost",
         resident >> 20,
         resident_before >> 20,
         stage.engine.spool_bytes() >> 20,
@@ -190,6 +193,12 @@ async fn outage(args: &TortureArgs, stage: &mut Stage, diary: &Diary) -> Result<
     ));
     launch_server(stage, diary)
 }
+
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "the simulated Discord has ended a session that did not keep up: a lower --outage-rate is needed"
+)]
+struct SessionLost;
 
 #[derive(Debug, thiserror::Error)]
 #[error("the engine ended during the outage ({0}): see its log")]

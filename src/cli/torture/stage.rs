@@ -207,6 +207,8 @@ fn start_simulator(args: &TortureArgs, seed: u64) -> Result<RemoteSimulator, Rem
         .args(["simulate", "--control", "--listen", "127.0.0.1:0", "--max-concurrency", "16"])
         .args(["--guilds", &args.guilds.to_string(), "--shards", &args.shards.to_string()])
         .args(["--seed", &seed.to_string()])
+        // A member takes about 600 bytes in a chunk.
+        .args(["--session-megabytes", &(256 + args.members / 1000).to_string()])
         .stderr(Stdio::inherit());
     RemoteSimulator::start(&mut command)
 }

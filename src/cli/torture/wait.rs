@@ -13,7 +13,8 @@ use dsqlstate::verify::TableReport;
 use super::stage::Stage;
 use crate::cli::{CliError, compare::compare_with_truth};
 
-/// How long anything may take; a first load of many guilds on a busy machine takes a minute.
+/// How long anything may take without any progress; a first load of many guilds on a busy machine takes
+/// a minute.
 const PATIENCE: Duration = Duration::from_secs(180);
 const LOOK: Duration = Duration::from_millis(20);
 /// How often a comparison begins anew because a member list came in between.
@@ -25,6 +26,17 @@ pub(super) async fn until_loaded(stage: &mut Stage, guilds: u32) -> Result<(), C
     until(stage, "all guilds are loaded", async |stage| {
         let row = stage.client().await?.query_one(sql, &[]).await.ok()?;
         (row.get::<_, i64>(0) >= i64::from(guilds)).then_some(Ok(()))
+    })
+    .await
+}
+
+/// Waits until the member list of a guild is complete.
+pub(super) async fn until_listed(stage: &mut Stage, guild_id: i64) -> Result<(), CliError> {
+    let sql = "select count(*) from discord.guild_bots
+               where guild_id = $1 and members_synced_at is not null";
+    until(stage, "the member list is complete", async |stage| {
+        let row = stage.client().await?.query_one(sql, &[&guild_id]).await.ok()?;
+        (row.get::<_, i64>(0) > 0).then_some(Ok(()))
     })
     .await
 }
@@ -88,14 +100,19 @@ async fn until<T>(
     what: &'static str,
     mut probe: impl AsyncFnMut(&mut Stage) -> Option<Result<T, CliError>>,
 ) -> Result<T, CliError> {
-    let began = Instant::now();
+    let (mut progress, mut since) = (None, Instant::now());
     loop {
         stage.check()?;
         if let Some(found) = probe(stage).await {
             return found;
         }
-        if began.elapsed() > PATIENCE {
-            return Err(CliError::failed(NotInTime { what, ..not_in_time(stage).await }));
+        if since.elapsed() > PATIENCE {
+            // What was told in a long outage takes its time.
+            let committed = stage.committed().await;
+            if committed == progress {
+                return Err(CliError::failed(NotInTime { what, ..not_in_time(stage).await }));
+            }
+            (progress, since) = (committed, Instant::now());
         }
         tokio::time::sleep(LOOK).await;
     }
@@ -114,7 +131,7 @@ fn has_reached(committed: &BTreeMap<u32, u64>, told: &BTreeMap<u32, u64>) -> boo
 
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "this did not happen within {} s: {what}; told up to {told:?}, durable up to {committed:?} (sequence by shard)",
+    "this did not happen, and nothing else for {} s: {what}; told up to {told:?}, durable up to {committed:?} (sequence by shard)",
     PATIENCE.as_secs()
 )]
 struct NotInTime {

@@ -1,0 +1,179 @@
+//! What a shard of 1,700 guilds is told, recorded from the simulated Discord before anything is measured.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use dsqlstate::{
+    gateway::peek::Peek,
+    simulator::{Simulator, SimulatorConfig, Truth},
+    writer::member_lists::FULL_LIST_NONCE_PREFIX,
+};
+use futures_util::{SinkExt, StreamExt};
+use serde::Deserialize;
+use serde_json::{Value, json, value::RawValue};
+use tokio::{net::TcpStream, time::timeout};
+use tokio_websockets::{ClientBuilder, Limits, MaybeTlsStream, Message, WebSocketStream};
+use twilight_model::gateway::Intents;
+
+/// Complete lists that are asked for: a connection may send 120 payloads a minute.
+const LISTS: usize = 100;
+/// Nothing came for so long: everything that was to come has.
+const QUIET: Duration = Duration::from_millis(300);
+
+/// A dispatch without its sequence.
+#[derive(Clone, Debug)]
+pub(crate) struct Dispatch {
+    pub(crate) name: Box<str>,
+    /// The guild that it is routed by, 0 for none.
+    pub(crate) guild_id: u64,
+    /// The text of `d`.
+    pub(crate) data: Box<str>,
+}
+
+impl Dispatch {
+    /// As it is sent.
+    pub(crate) fn frame(&self, sequence: u64) -> String {
+        format!(r#"{{"t":"{}","s":{sequence},"op":0,"d":{}}}"#, self.name, self.data)
+    }
+}
+
+/// Bytes of dispatches as they are sent, but for the digits of the sequence.
+pub(crate) fn bytes(dispatches: &[Dispatch]) -> usize {
+    dispatches.iter().map(|it| it.data.len() + it.name.len() + 24).sum()
+}
+
+/// A session from READY on.
+#[derive(Clone, Debug)]
+pub(crate) struct Recording {
+    pub(crate) ready: Value,
+    pub(crate) guilds: Vec<Dispatch>,
+    pub(crate) chunks: Vec<Dispatch>,
+    pub(crate) live: Vec<Dispatch>,
+}
+
+/// A session, and another one after some things have happened unseen.
+pub(crate) struct Corpus {
+    pub(crate) simulator: Simulator,
+    pub(crate) first: Recording,
+    /// What a reader must know after the first session.
+    pub(crate) truth: Truth,
+    pub(crate) second: Recording,
+    /// What a reader must know after both.
+    pub(crate) second_truth: Truth,
+}
+
+/// How large.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Size {
+    pub(crate) guilds: u32,
+    pub(crate) live: u64,
+    /// Live events between the sessions.
+    pub(crate) unseen: u64,
+}
+
+impl Corpus {
+    /// Records it. `shards` is what the simulated REST recommends.
+    pub(crate) fn record(size: Size, shards: u32) -> Self {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let config = SimulatorConfig {
+            guilds: size.guilds,
+            shards,
+            replay_frames: usize::MAX >> 1,
+            replay_bytes: usize::MAX >> 1,
+            identify_limit: u32::MAX >> 1,
+            ..SimulatorConfig::default()
+        };
+        let simulator = Simulator::start(config).unwrap();
+        let first = runtime.block_on(record(&simulator, size.live));
+        let truth = simulator.truth();
+        simulator.step(size.unseen);
+        let second = runtime.block_on(record(&simulator, 0));
+        let second_truth = simulator.truth();
+        Self { simulator, first, truth, second, second_truth }
+    }
+}
+
+#[derive(Deserialize)]
+struct Payload<'a> {
+    op: u8,
+    s: Option<u64>,
+    t: Option<&'a str>,
+    #[serde(borrow)]
+    d: &'a RawValue,
+}
+
+type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
+
+async fn record(simulator: &Simulator, live: u64) -> Recording {
+    let url = format!("{}/?v=10&encoding=json", simulator.gateway_url());
+    let client = ClientBuilder::new().limits(Limits::unlimited()).uri(&url).unwrap();
+    let (mut socket, _) = client.connect().await.unwrap();
+    let identify = json!({ "op": 2, "d": {
+        "token": "token", "intents": Intents::all().bits(), "shard": [0, 1], "large_threshold": 250,
+        "properties": { "os": "linux", "browser": "bench", "device": "bench" },
+    }});
+    send(&mut socket, &identify).await;
+    let mut guilds = receive(simulator, &mut socket).await;
+    let ready = guilds.remove(0);
+    assert_eq!(&*ready.name, "READY");
+    let ready = serde_json::from_str(&ready.data).unwrap();
+    let mut missing: Vec<(u64, u64)> = guilds
+        .iter()
+        .map(|guild| {
+            let frame = guild.frame(1);
+            (Peek::of(&frame).d.missing_members(), guild.guild_id)
+        })
+        .filter(|(missing, _)| *missing > 0)
+        .collect();
+    missing.sort_unstable();
+    for (_, guild_id) in missing.iter().rev().take(LISTS) {
+        let request = json!({ "op": 8, "d": {
+            "guild_id": guild_id.to_string(), "query": "", "limit": 0, "presences": true,
+            "nonce": format!("{FULL_LIST_NONCE_PREFIX}{guild_id:x}"),
+        }});
+        send(&mut socket, &request).await;
+    }
+    let chunks = receive(simulator, &mut socket).await;
+    simulator.step(live);
+    let live = receive(simulator, &mut socket).await;
+    socket.close().await.unwrap();
+    Recording { ready, guilds, chunks, live }
+}
+
+async fn send(socket: &mut Socket, payload: &Value) {
+    socket.send(Message::text(payload.to_string())).await.unwrap();
+}
+
+async fn receive(simulator: &Simulator, socket: &mut Socket) -> Vec<Dispatch> {
+    let mut dispatches = Vec::new();
+    let mut sequence = 0;
+    loop {
+        let Ok(message) = timeout(QUIET, socket.next()).await else {
+            let settled = simulator.settled().is_some_and(|last| last.get(&0) == Some(&sequence));
+            if settled || dispatches.is_empty() {
+                return dispatches;
+            }
+            continue;
+        };
+        let message = message.expect("the connection stays").unwrap();
+        let text = message.as_text().unwrap_or_else(|| panic!("closed: {message:?}"));
+        let payload: Payload<'_> = serde_json::from_str(text).unwrap();
+        if payload.op != 0 {
+            continue;
+        }
+        sequence = payload.s.unwrap();
+        dispatches.push(Dispatch {
+            name: payload.t.unwrap().into(),
+            guild_id: Peek::of(text).routing_guild(),
+            data: payload.d.get().into(),
+        });
+    }
+}
+
+/// How many there are of each kind.
+pub(crate) fn kinds(dispatches: &[Dispatch]) -> BTreeMap<&str, usize> {
+    let mut kinds = BTreeMap::new();
+    for dispatch in dispatches {
+        *kinds.entry(&*dispatch.name).or_default() += 1;
+    }
+    kinds
+}
