@@ -215,6 +215,8 @@ impl Connection {
                 self.phases = self.shards.get(&u32::try_from(shard).unwrap()).cloned();
                 self.progress.lock().unwrap().identified += 1;
             }
+            // Nobody's session is known here.
+            Some(6) => self.send(json!({ "op": 9, "s": null, "t": null, "d": false })).await?,
             // A member list that is asked for is part of a phase.
             _ => {}
         }

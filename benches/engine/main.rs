@@ -33,8 +33,12 @@ fn main() {
     let wanted = |name: &str| names.is_empty() || names.iter().any(|it| it == name);
     runtime.block_on(async {
         if wanted("shard") {
-            for settings in [&[][..], &["commit_delay=1000", "commit_siblings=0"][..]] {
-                ceilings::print(&corpus, settings).await;
+            for settings in [&[
+                "shared_preload_libraries=pg_stat_statements",
+                "pg_stat_statements.max=10000",
+                "pg_stat_statements.track_planning=on",
+            ][..]]
+            {
                 shard(&corpus, settings).await;
             }
         }
@@ -44,18 +48,40 @@ fn main() {
     });
 }
 
+async fn stats(run: &Run) {
+    let _ = run.client.batch_execute("create extension if not exists pg_stat_statements").await;
+    let rows = run.client.query("select left(regexp_replace(query, '\\s+', ' ', 'g'), 110), calls, round(total_exec_time)::float8, round(total_plan_time)::float8, rows, round(wal_bytes/1e6)::float8 from pg_stat_statements order by total_exec_time+total_plan_time desc limit 22", &[]).await.unwrap();
+    for row in rows {
+        println!(
+            "    {:>7.0} ms + {:>5.0} plan, {:>6} calls {:>8} rows {:>4} MB {}",
+            row.get::<_, f64>(2),
+            row.get::<_, f64>(3),
+            row.get::<_, i64>(1),
+            row.get::<_, i64>(4),
+            row.get::<_, f64>(5),
+            row.get::<_, String>(0)
+        );
+    }
+    run.client.batch_execute("select pg_stat_statements_reset()").await.unwrap();
+}
+
 async fn shard(corpus: &Corpus, settings: &[&str]) {
     let database = Database::start(settings);
     let api_url = corpus.simulator.api_url();
     let scripts = BTreeMap::from([(0, Script::of("first", &corpus.first))]);
     let mut run = Run::start(database, &api_url, scripts, "").await;
+    if std::env::var("NOGIN").is_ok() { run.client.batch_execute("drop index discord.members_roles").await.unwrap(); }
     show("load", &run.phase(0, None).await);
+    stats(&run).await;
     show("chunks", &run.phase(1, None).await);
+    stats(&run).await;
     show("live", &run.phase(2, None).await);
+    stats(&run).await;
     println!("{:?}", run.compare(&corpus.truth).await);
     let scripts = BTreeMap::from([(0, Script::of("second", &corpus.second))]);
     run.restart(&api_url, scripts).await;
     show("resync", &run.phase(0, None).await);
+    stats(&run).await;
     show("chunks again", &run.phase(1, None).await);
     println!("{:?}", run.compare(&corpus.second_truth).await);
 }
@@ -72,7 +98,9 @@ async fn presences(corpus: &Corpus) {
     let scripts = BTreeMap::from([(0, script)]);
     let mut run = Run::start(database, &corpus.simulator.api_url(), scripts, "").await;
     show("load", &run.phase(0, None).await);
+    stats(&run).await;
     show("chunks", &run.phase(1, None).await);
+    stats(&run).await;
     let began = std::time::Instant::now();
     let megabytes = run.outage(2, PER_SECOND as f64).await;
     println!("outage: {:.1} s, {megabytes:.0} MB at most", began.elapsed().as_secs_f64());

@@ -137,10 +137,9 @@ impl Run {
         run
     }
 
-    /// Another session after `kill -9`, of which the engine knows that the last one is over.
+    /// Another session after `kill -9`: the last one cannot be resumed.
     pub(crate) async fn restart(&mut self, api_url: &str, mut scripts: BTreeMap<u32, Script>) {
         self.engine.end();
-        self.client.batch_execute("delete from discord.shards").await.unwrap();
         self.discord = serve(&mut scripts);
         self.scripts = scripts;
         let config = EngineConfig {

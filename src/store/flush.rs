@@ -1,38 +1,38 @@
 //! Writes one [`FlushSet`] in one transaction.
 //!
+//! `copy` moves rows to PostgreSQL, `merge` makes them part of their table.
+//!
 //! **Invariant:** the partition's progress is written in the transaction that wrote the rows it
 //! speaks of, last.
 
-use std::{collections::BTreeSet, sync::Arc};
+mod copy;
+mod merge;
 
-use bytes::{Bytes, BytesMut};
-use futures_util::SinkExt;
-use tokio_postgres::{Client, Error, SimpleQueryMessage, Transaction, types::ToSql};
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::Arc,
+};
 
+use tokio_postgres::{
+    Client, Error, Transaction,
+    error::SqlState,
+    types::{ToSql, Type},
+};
+
+use self::merge::RoundStatements;
 use super::{
     FlushSet, LaneRows, cascade, monthly_partitions::MonthlyPartitions, rejected, sessions,
 };
 use crate::{
     id::partition_of,
     table::{
-        Row, Source, TABLES, Table, Tracking,
+        TABLES, Table, Tracking,
         cascade::{Cascade, Cause, Effect, when_missing},
         change::{ReplacedSet, SessionStart},
-        encode,
         guilds::GUILD_BOTS,
-        row::staged,
-        sql::{self, Recording, Round, changes, echoes, late},
+        sql::{self, Recording, changes, echoes},
     },
 };
-
-/// Bytes of a `COPY` handed to the connection at once.
-const COPY_CHUNK_BYTES: usize = 128 * 1024;
-/// Begin of a binary `COPY`: signature, no flags, no extension.
-const COPY_HEADER: &[u8] = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0";
-/// End of a binary `COPY`.
-const COPY_TRAILER: [u8; 2] = (-1i16).to_be_bytes();
-/// The bits of a row's mask that stand for columns.
-const MASK_BITS: u64 = sql::LATE - 1;
 
 /// Advisory lock of everybody who writes events to the tables: shared, except by who must be alone.
 const WRITERS: i64 = 0x6473_716c_7772_6974;
@@ -51,6 +51,7 @@ pub struct Flusher {
     client: Client,
     tracking: Arc<Tracking>,
     months: MonthlyPartitions,
+    statements: [Option<RoundStatements>; TABLES.len()],
 }
 
 impl Flusher {
@@ -77,13 +78,12 @@ impl Flusher {
     }
 
     async fn prepare(client: Client, tracking: Arc<Tracking>) -> Result<Self, Error> {
-        let mut statements: Vec<String> =
-            TABLES.iter().map(|table| sql::create_stage(table)).collect();
-        statements.extend(TABLES.iter().filter_map(|table| late::create_notes(table)));
-        statements.push(changes::CREATE_KNOWN_GUILDS.to_owned());
-        client.batch_execute(&statements.join(";")).await?;
         let months = MonthlyPartitions::load(&client).await?;
-        Ok(Self { client, tracking, months })
+        let types = TABLES.iter().map(|table| sql::create_told_type(table));
+        let types: Vec<String> = types.chain([sql::BY_KEY.to_owned()]).collect();
+        client.batch_execute(&types.join("; ")).await?;
+        let statements = [const { None }; TABLES.len()];
+        Ok(Self { client, tracking, months, statements })
     }
 
     /// Whether the connection is gone.
@@ -108,13 +108,25 @@ impl Flusher {
             self.months.ensure_of_ids(&self.client, ids).await?;
         }
         self.months.ensure_of_times(&self.client, set.times_us()).await?;
+        match self.write(set, true).await {
+            // Somebody else wrote a row that was not there when it was looked for.
+            Err(error) if error.code() == Some(&SqlState::UNIQUE_VIOLATION) => {
+                self.write(set, false).await
+            }
+            result => result,
+        }
+    }
+
+    async fn write(&mut self, set: &FlushSet, copies: bool) -> Result<FlushReport, Error> {
         let tracking = Arc::clone(&self.tracking);
         let transaction = self.client.transaction().await?;
         let mut flush = Flush {
             transaction: &transaction,
             tracking: &tracking,
+            statements: &mut self.statements,
             set,
-            all_are_new: false,
+            copies: copies && !set.late,
+            guilds: HashMap::new(),
             shared: false,
             report: FlushReport::default(),
         };
@@ -125,13 +137,26 @@ impl Flusher {
     }
 }
 
+/// What is known of a guild before a flush.
+#[derive(Clone, Copy, Debug)]
+struct KnownGuild {
+    /// Whether its state has ever been told as a whole.
+    confirmed: bool,
+    /// Whether its member list has.
+    listed: bool,
+}
+
 /// One flush under way.
 struct Flush<'f> {
     transaction: &'f Transaction<'f>,
     tracking: &'f Tracking,
+    /// By place in [`TABLES`].
+    statements: &'f mut [Option<RoundStatements>; TABLES.len()],
     set: &'f FlushSet,
-    /// Whether none of the guilds was ever told as a whole before.
-    all_are_new: bool,
+    /// Whether rows that are not there are copied into their tables.
+    copies: bool,
+    /// What is known of the guilds that it tells of.
+    guilds: HashMap<i64, KnownGuild>,
     /// Whether one of the guilds is seen by several bots.
     shared: bool,
     report: FlushReport,
@@ -146,14 +171,22 @@ impl Flush<'_> {
         }
         self.look_at_guilds().await?;
         // All of them before any row: what follows from an end is found in the tables as they were then.
-        for table in TABLES.into_iter().filter(|_| !set.cascades.is_empty()) {
-            let recording = Recording::of(self.tracking, table, self.shared);
-            self.report.changes += cascade::apply(transaction, table, recording, set).await?;
+        if !set.cascades.is_empty() {
+            transaction.batch_execute(sql::AS_PLANNED).await?;
+            for table in TABLES {
+                let recording = Recording::of(self.tracking, table, self.shared);
+                self.report.changes += cascade::apply(transaction, table, recording, set).await?;
+            }
+            transaction.batch_execute(sql::BY_KEY_AGAIN).await?;
         }
         for (place, table) in TABLES.into_iter().enumerate() {
             for lane in set.lanes.iter().filter(|lane| std::ptr::eq(lane.table, table)) {
-                self.mark_absent(lane).await?;
-                self.report.written[place] += self.merge(lane).await?;
+                if !lane.sets.is_empty() {
+                    transaction.batch_execute(sql::AS_PLANNED).await?;
+                    self.mark_absent(lane).await?;
+                    transaction.batch_execute(sql::BY_KEY_AGAIN).await?;
+                }
+                self.report.written[place] += self.merge(place, lane).await?;
                 if std::ptr::eq(lane.table, &raw const GUILD_BOTS) {
                     guilds.extend(lane.rows.iter().map(|(_, row)| row.key[0]));
                 }
@@ -206,10 +239,17 @@ impl Flush<'_> {
         if guilds.is_empty() {
             return Ok(());
         }
-        let row = self.transaction.query_one(changes::FILL_KNOWN_GUILDS, &[&guilds]).await?;
-        self.all_are_new = row.get::<_, i64>(0) == 0;
-        self.shared = row.get::<_, i64>(1) > 0;
+        let mut shared: Vec<i64> = Vec::new();
+        let params: [(&(dyn ToSql + Sync), Type); 1] = [(&guilds, Type::INT8_ARRAY)];
+        for row in self.transaction.query_typed(changes::KNOWN_GUILDS, &params).await? {
+            let known = KnownGuild { confirmed: row.get(1), listed: row.get(2) };
+            self.guilds.insert(row.get(0), known);
+            shared.extend(row.get::<_, bool>(3).then(|| row.get::<_, i64>(0)));
+        }
+        self.shared = !shared.is_empty();
         if self.shared {
+            self.transaction.batch_execute(echoes::CREATE_SHARED_GUILDS).await?;
+            self.transaction.execute(echoes::FILL_SHARED_GUILDS, &[&shared]).await?;
             self.transaction.batch_execute(echoes::LOCK_SHARED_GUILDS).await?;
             if !self.set.sessions.is_empty() {
                 self.transaction.batch_execute(echoes::FORGET_OLD).await?;
@@ -282,69 +322,6 @@ impl Flush<'_> {
         }
         Ok(())
     }
-
-    /// Stages the rows and merges them round by round. Returns how many rows were written.
-    async fn merge(&mut self, lane: &LaneRows) -> Result<u64, Error> {
-        if lane.rows.is_empty() {
-            return Ok(0);
-        }
-        stage(self.transaction, lane, self.set.late).await?;
-        let Recording { tracked, history, shared } =
-            Recording::of(self.tracking, lane.table, self.shared);
-        let is_first_load = !tracked.is_nothing() && self.is_first_load(lane).await?;
-        let mut written = 0;
-        let rounds = lane.rounds();
-        for round in 0..rounds {
-            let is_first_load = is_first_load && round == 0;
-            let round = if rounds == 1 && !shared { Round::Only } else { Round::Nth(round) };
-            if shared {
-                self.run(&echoes::set_past_aside(lane.table, history, round)).await?;
-                self.run(&echoes::note_news(lane.table, history, round)).await?;
-            }
-            if let Some(late) = late::late_versions(lane.table, round)
-                && self.run(&late.note).await? > 0
-            {
-                self.transaction.batch_execute(&late.place).await?;
-            }
-            if let Some(history) = sql::keep_history(lane.table, round) {
-                self.transaction.batch_execute(&history).await?;
-            }
-            let record = changes::record_changes(lane.table, tracked, round);
-            if let Some(record) = record.filter(|_| !is_first_load) {
-                self.report.changes += self.run(&record).await?;
-            }
-            written += self.run(&sql::merge(lane.table, round)).await?;
-        }
-        Ok(written)
-    }
-
-    /// Whether the rows are the first of guilds that were never told as a whole: that is where history
-    /// begins, and there is nothing to compare them with.
-    async fn is_first_load(&self, lane: &LaneRows) -> Result<bool, Error> {
-        let is_found = |(_, row): &(usize, Row)| row.origin.source == Source::Sync;
-        if !self.all_are_new
-            || lane.table.columns[0].name != "guild_id"
-            || !lane.rows.iter().all(is_found)
-        {
-            return Ok(false);
-        }
-        let sql = format!(
-            "select exists (select from known_guilds k join discord.{} t on t.guild_id = k.guild_id)",
-            lane.table.name
-        );
-        Ok(!self.transaction.query_one(&sql, &[]).await?.get::<_, bool>(0))
-    }
-
-    /// Runs a statement unprepared, on purpose: a plan made while a table was small would be kept.
-    async fn run(&self, sql: &str) -> Result<u64, Error> {
-        let mut rows = 0;
-        for message in self.transaction.simple_query(sql).await? {
-            if let SimpleQueryMessage::CommandComplete(count) = message {
-                rows += count;
-            }
-        }
-        Ok(rows)
-    }
 }
 
 /// A row that is missing from one of the sets of guilds.
@@ -356,40 +333,6 @@ fn missing(
 ) -> Option<Cascade> {
     let set = sets.iter().find(|set| set.scope.values[0] == guild_id)?;
     Some(Cascade { guild_id, origin: set.origin, cause: Cause::Gone { id, effects } })
-}
-
-async fn stage(transaction: &Transaction<'_>, lane: &LaneRows, late: bool) -> Result<(), Error> {
-    let late = if late { sql::LATE } else { 0 };
-    let sink = transaction.copy_in::<_, Bytes>(&sql::copy_into_stage(lane.table)).await?;
-    futures_util::pin_mut!(sink);
-    let columns =
-        i16::try_from(staged(lane.table).count() + 6).expect("a table has fewer than 62 columns");
-    let mut chunk = BytesMut::with_capacity(COPY_CHUNK_BYTES * 2);
-    chunk.extend_from_slice(COPY_HEADER);
-    for (round, row) in &lane.rows {
-        chunk.extend_from_slice(&columns.to_be_bytes());
-        chunk.extend_from_slice(row.fields());
-        field(&mut chunk, &(row.mask & MASK_BITS | late).to_be_bytes());
-        field(&mut chunk, &[u8::from(row.inserts)]);
-        let round = i16::try_from(*round).expect("a batch is flushed before it has so many rounds");
-        field(&mut chunk, &round.to_be_bytes());
-        field(&mut chunk, &row.origin.bot_id.to_be_bytes());
-        field(&mut chunk, &encode::timestamp(row.origin.at_us));
-        field(&mut chunk, &row.origin.source.code().to_be_bytes());
-        if chunk.len() >= COPY_CHUNK_BYTES {
-            sink.feed(chunk.split().freeze()).await?;
-        }
-    }
-    chunk.extend_from_slice(&COPY_TRAILER);
-    sink.feed(chunk.freeze()).await?;
-    sink.finish().await?;
-    Ok(())
-}
-
-fn field(out: &mut BytesMut, payload: &[u8]) {
-    let len = i32::try_from(payload.len()).expect("mask, round and origin are short");
-    out.extend_from_slice(&len.to_be_bytes());
-    out.extend_from_slice(payload);
 }
 
 /// The tables' names by place in [`FlushReport::written`].

@@ -25,6 +25,23 @@ pub enum Type {
     Jsonb,
 }
 
+impl Type {
+    /// PostgreSQL's number of the type: `pg_type.oid`.
+    #[must_use]
+    pub const fn oid(self) -> u32 {
+        match self {
+            Self::BigInt => 20,
+            Self::Int => 23,
+            Self::Float => 701,
+            Self::Bool => 16,
+            Self::Text => 25,
+            Self::Timestamp => 1184,
+            Self::BigIntArray => 1016,
+            Self::Jsonb => 3802,
+        }
+    }
+}
+
 /// What becomes of a column when a row that is already there is written again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Merge {

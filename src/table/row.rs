@@ -78,6 +78,18 @@ impl Row {
         &self.fields
     }
 
+    /// The encoded staged columns one by one, each with its length.
+    pub fn each_field(&self) -> impl Iterator<Item = &[u8]> {
+        let mut rest = &self.fields[..];
+        std::iter::from_fn(move || {
+            let head = rest.first_chunk::<4>()?;
+            let payload = usize::try_from(i32::from_be_bytes(*head)).unwrap_or(0);
+            let (field, after) = rest.split_at(4 + payload);
+            rest = after;
+            Some(field)
+        })
+    }
+
     /// The payload of a staged column, `None` for NULL.
     #[must_use]
     pub fn get(&self, table: &Table, column: usize) -> Option<&[u8]> {

@@ -248,7 +248,8 @@ impl Partition {
         row.bigint(1, session.shard.bot_id.cast_signed());
         row.bigint(guild_bot::MEMBERS_GENERATION, session.generation);
         row.timestamp_us(guild_bot::MEMBERS_SYNCED_AT, at_us);
-        let row = row.finish(&GUILD_BOTS).expect("both key columns are set");
+        let mut row = row.finish(&GUILD_BOTS).expect("both key columns are set");
+        row.origin = set.origin;
         self.open.batch.push(Change::Set(set));
         self.open.batch.push(Change::Row(&GUILD_BOTS, row));
     }

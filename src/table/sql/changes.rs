@@ -6,31 +6,20 @@
 //! **Invariant:** a row of history is written only where the merge that follows writes the table.
 
 use super::{
-    Recording, Round, column_differs, differs, echoes::noting_changed, guard, join, quoted,
-    stage_name, tracked_columns_differ as any_differs, value,
+    Recording, Round, column_differs, echoes::noting_changed, guard, join, quoted,
+    tracked_columns_differ as any_differs, value,
 };
-use crate::table::{Guard, Merge, Table, Tracked, Type, row::bit};
+use crate::table::{Merge, Table, Tracked, Type, row::bit};
 
 /// What is known of the guilds of a flush before it: whether their present state, and that of their
-/// members, has ever been told as a whole. Until then, what is found there is no news.
-pub const CREATE_KNOWN_GUILDS: &str = "\
-    create temporary table known_guilds \
-        (guild_id bigint primary key, confirmed boolean not null, listed boolean not null, \
-         shared boolean not null) \
-        on commit delete rows";
-
-/// Fills `known_guilds`. Parameter: `bigint[]`. Returns how many guilds were confirmed before, and how
-/// many are seen by several bots.
-pub const FILL_KNOWN_GUILDS: &str = "\
-    with known as (\
-        insert into known_guilds \
-        select g.id, coalesce(bool_or(b.confirmed_at is not null), false), \
-               coalesce(bool_or(b.members_synced_at is not null), false), \
-               count(*) filter (where b.state = 'available') > 1 \
-          from unnest($1::bigint[]) g (id) left join discord.guild_bots b on b.guild_id = g.id \
-         group by g.id \
-        returning confirmed, shared) \
-    select count(*) filter (where confirmed), count(*) filter (where shared) from known";
+/// members, has ever been told as a whole (until then, what is found there is no news), and whether several bots see
+/// them. Parameter: `bigint[]`.
+pub const KNOWN_GUILDS: &str = "\
+    select g.id, coalesce(bool_or(b.confirmed_at is not null), false), \
+           coalesce(bool_or(b.members_synced_at is not null), false), \
+           count(*) filter (where b.state = 'available') > 1 \
+      from unnest($1::bigint[]) g (id) left join discord.guild_bots b on b.guild_id = g.id \
+     group by g.id";
 
 const COLUMNS: &str = "transaction_id, at, bot_id, guild_id, entity, entity_id, channel_id, \
                        user_id, action, source, old, new";
@@ -63,7 +52,7 @@ pub fn record_changes(table: &Table, tracked: Tracked, round: Round) -> Option<S
         happened.push(format!("({was} and {is} and {begun} and ({differs}))"));
     }
     if tracked.create {
-        happened.push(format!("({is} and not {was} and {})", is_news(table)));
+        happened.push(format!("({is} and not {was} and {IS_NEWS})"));
     }
     if tracked.delete {
         // Told of something that was never met, the end is all there is to say of it.
@@ -77,62 +66,26 @@ pub fn record_changes(table: &Table, tracked: Tracked, round: Round) -> Option<S
                 case when s.origin_source = 0 or s.origin_source = 2 and {was} then 'event' else 'sync' end, \
                 case when {was} then case when {is} then {old} else {all_old} end end, \
                 case when {is} then case when {was} then {new} else {all_new} end end \
-           from {stage} s \
-           left join {there_now} t on {join} {known} \
+           from {told} s \
+           left join discord.{name} t on {join} \
           where {round} and ({there} is not true or ({guard})) and ({happened})",
         identity = identity(table, "s"),
         old = changed(table, tracked.columns, "t"),
         new = changed(table, tracked.columns, "s"),
         all_old = all(table, tracked.columns, |i| format!("t.{}", quoted(&table.columns[i]))),
         all_new = all(table, tracked.columns, |i| value(table, i)),
-        stage = stage_name(table),
-        there_now = there_now(table, round),
+        told = round.rows(table),
+        name = table.name,
         join = join(table),
-        known = if tracked.create && needs_known(table) {
-            "left join known_guilds k on k.guild_id = s.guild_id"
-        } else {
-            ""
-        },
         round = round.condition(),
         guard = guard(table),
         happened = happened.join(" or "),
     ))
 }
 
-/// The rows that are there. Those that several partitions write are locked first, in the order of
-/// their key, and read as they are then: the same news through two partitions is one change.
-fn there_now(table: &Table, round: Round) -> String {
-    if table.guard != Guard::ByFrame {
-        return format!("discord.{}", table.name);
-    }
-    format!(
-        "(select t.* from discord.{name} t join {stage} s on {join} \
-           where {round} and {guard} and ({differs}) order by {key} for no key update of t)",
-        name = table.name,
-        stage = stage_name(table),
-        join = join(table),
-        round = round.condition(),
-        guard = guard(table),
-        differs = differs(table),
-        key = super::names(table, 0..table.key_len(), "t."),
-    )
-}
-
 /// Whether a row that was not there before has appeared, rather than been found at a first look. What an
 /// update tells of ([`crate::table::Source::Update`]) was there before, and has been missed if all were known.
-fn is_news(table: &Table) -> &'static str {
-    if !needs_known(table) {
-        return "s.origin_source = 0";
-    }
-    if table.name != "members" {
-        return "(s.origin_source = 0 or coalesce(k.confirmed, false))";
-    }
-    "(s.origin_source = 0 or coalesce(k.listed, false))"
-}
-
-fn needs_known(table: &Table) -> bool {
-    table.columns[0].name == "guild_id"
-}
+const IS_NEWS: &str = "(s.origin_source = 0 or s.found_is_news)";
 
 /// `guild_id, entity, entity_id, channel_id, user_id` of the row `alias`.
 fn identity(table: &Table, alias: &str) -> String {

@@ -8,13 +8,19 @@
 //!
 //! **Invariant:** nothing here touches a guild that only one bot sees.
 
-use super::{Round, column_differs, guard, join, quoted, stage_name, value};
+use super::{Round, column_differs, guard, join, quoted, value};
 use crate::table::{Merge, Table, row::bit};
+
+/// Creates the table of the guilds of a flush that several bots see, if it is not there. It empties itself at commit.
+pub const CREATE_SHARED_GUILDS: &str = "\
+    create temporary table if not exists shared_guilds (guild_id bigint primary key) on commit delete rows";
+/// Fills it. Parameter: `bigint[]`.
+pub const FILL_SHARED_GUILDS: &str = "insert into shared_guilds select unnest($1::bigint[])";
 
 /// Serialises the flushes of several processes that write one guild, in the order of the guilds.
 pub const LOCK_SHARED_GUILDS: &str = "\
     select pg_advisory_xact_lock(1685283188, place) \
-      from (select distinct hashint8(guild_id) as place from known_guilds where shared order by 1) p";
+      from (select distinct hashint8(guild_id) as place from shared_guilds order by 1) p";
 
 /// Forgets what was noted long ago: a bot that did not tell it by now was never told.
 pub const FORGET_OLD: &str =
@@ -47,7 +53,7 @@ pub fn set_past_aside(table: &Table, history: u64, round: Round) -> String {
     format!(
         "with told as (\
             select s.ctid as place, s.guild_id, {key} as entity_key, s.origin_bot as bot_id, min(e.id) as up_to \
-              from {stage} s join discord.bot_echoes e \
+              from {told} s join discord.bot_echoes e \
                 on e.guild_id = s.guild_id and e.entity = '{name}' and e.entity_key = {key} and e.bot_id = s.origin_bot \
              where {round} and s.mask & {history} <> 0 and {equal} \
              group by 1, 2, 3, 4), \
@@ -55,9 +61,9 @@ pub fn set_past_aside(table: &Table, history: u64, round: Round) -> String {
             select from discord.bot_echoes e where {same_as_told} and e.id > told.up_to)), \
          come as (delete from discord.bot_echoes e using told \
                    where {same_as_told} and (e.id < told.up_to or told.place not in (select place from past))) \
-         update {stage} s set round = -1 from past where s.ctid = past.place",
+         update {told} s set round = -1 from past where s.ctid = past.place",
         key = key(table, "s"),
-        stage = stage_name(table),
+        told = round.rows(table),
         name = table.name,
         round = round.condition(),
         equal = told.join(" and "),
@@ -85,13 +91,13 @@ pub fn note_news(table: &Table, history: u64, round: Round) -> String {
     let news = format!(
         "select s.guild_id, {key} as entity_key, s.origin_bot as bot_id, s.origin_at as at, \
                 case when {there} then {before} end as before, {after} as after \
-           from {stage} s join known_guilds k on k.guild_id = s.guild_id and k.shared \
+           from {told} s join shared_guilds k on k.guild_id = s.guild_id \
            left join discord.{name} t on {join} \
           where {round} and s.origin_source <> 1 \
             and case when {there} then {guard} and ({differs}) else s.inserts end",
         key = key(table, "s"),
         after = state(table, history, |i| value(table, i)),
-        stage = stage_name(table),
+        told = round.rows(table),
         name = table.name,
         join = join(table),
         round = round.condition(),

@@ -6,38 +6,47 @@
 //!
 //! **Invariant:** a version is told once; a create or edit that is known already changes nothing.
 
-use super::{Round, edited_ms, join, quoted, stage_name, told};
+use super::{Round, edited_ms, join, quoted, told};
 use crate::table::{Merge, Table, column::History, row::bit};
 
-/// The statements of one round, in order.
+/// The statements of one round, in order. Those that are about told rows take the parameter of the round.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LateVersions {
-    /// Notes the late rows. Nothing else is to be done when it notes none.
+    /// Whether there are late rows: returns how many. Nothing else is to be done when there are none.
+    pub count: String,
+    /// Creates the table that late rows are noted in, if it is not there.
+    pub create_notes: String,
+    /// Notes the late rows.
     pub note: String,
-    /// Puts them where they belong, and forgets them.
+    /// Puts them where they belong.
     pub place: String,
-}
-
-/// Creates the table that late rows are noted in, for the time of the connection.
-#[must_use]
-pub fn create_notes(table: &Table) -> Option<String> {
-    let history = table.history?;
-    Some(format!(
-        "create temporary table late_{name} on commit delete rows as \
-         select r.*, false as is_version from discord.{history} r with no data",
-        name = table.name,
-        history = history.table,
-    ))
+    /// Fills in what only a create tells.
+    pub fill: String,
+    /// Forgets them.
+    pub forget: String,
 }
 
 /// The statements for late versions in a round; `None` for tables without history of their own.
 #[must_use]
 pub fn late_versions(table: &Table, round: Round) -> Option<LateVersions> {
     let history = table.history?;
-    Some(LateVersions { note: note(table, history, round), place: place(table, history, round) })
+    let (columns, late) = late_rows(table, history, round);
+    let (name, of_history) = (table.name, history.table);
+    Some(LateVersions {
+        count: format!("select count(*) from ({late}) late"),
+        create_notes: format!(
+            "create temporary table if not exists late_{name} on commit delete rows as \
+             select r.*, false as is_version from discord.{of_history} r with no data"
+        ),
+        note: format!("insert into late_{name} ({columns}) {late}"),
+        place: place(table, history),
+        fill: fill(table, history, round),
+        forget: format!("delete from late_{name}"),
+    })
 }
 
-fn note(table: &Table, history: &History, round: Round) -> String {
+/// The columns of late rows, and the query for them.
+fn late_rows(table: &Table, history: &History, round: Round) -> (String, String) {
     let is_create = told(table, history.only_created, "<> 0");
     let key = |alias: &str| format!("{alias}.guild_id = s.guild_id and {alias}.id = s.id");
     let same_time = format!("{} = {}", edited_ms("r"), edited_ms("s"));
@@ -61,11 +70,12 @@ fn note(table: &Table, history: &History, round: Round) -> String {
     };
     let quoted_kept = kept.iter().map(|name| format!("\"{name}\"")).collect::<Vec<_>>().join(", ");
     let r_is_before = format!("{} <= {}", edited_ms("r"), edited_ms("s"));
-    format!(
-        "insert into late_{name} (guild_id, id, revision, {quoted_kept}, seen_at, superseded_at, cause, is_version) \
-         select s.guild_id, s.id, coalesce(before.versions, 0), {versions}, s.updated_at, s.updated_at, {cause}, \
+    let columns =
+        format!("guild_id, id, revision, {quoted_kept}, seen_at, superseded_at, cause, is_version");
+    let late = format!(
+        "select s.guild_id, s.id, coalesce(before.versions, 0), {versions}, s.updated_at, s.updated_at, {cause}, \
                 ({differs_from_next}) and (previous.id is null or {differs_from_previous}) \
-           from {stage} s join discord.{name} t on {join} \
+           from {told} s join discord.{name} t on {join} \
            left join lateral (select count(*)::integer as versions from discord.{history} r \
                                where {key_r} and {r_is_before}) before on not {is_create} \
            left join discord.{history} previous \
@@ -84,7 +94,7 @@ fn note(table: &Table, history: &History, round: Round) -> String {
         cause = history.cause("s", "next"),
         differs_from_next = differs("next"),
         differs_from_previous = differs("previous"),
-        stage = stage_name(table),
+        told = round.rows(table),
         join = join(table),
         key_r = key("r"),
         key_previous = key("previous"),
@@ -93,16 +103,28 @@ fn note(table: &Table, history: &History, round: Round) -> String {
         edit_told = told(table, "edited_timestamp", "<> 0"),
         s_ms = edited_ms("s"),
         t_ms = edited_ms("t"),
-    )
+    );
+    (columns, late)
 }
 
-fn place(table: &Table, history: &History, round: Round) -> String {
+fn place(table: &Table, history: &History) -> String {
     let (name, into) = (table.name, history.table);
     let columns: Vec<String> = history.copied.iter().map(|name| format!("\"{name}\"")).collect();
     let columns = format!("{}, cause, superseded_at", columns.join(", "));
     let late = "l.guild_id = r.guild_id and l.id = r.id and l.is_version";
-    // What only the create tells.
-    let fill: Vec<String> = table
+    format!(
+        // Away from the numbers that are taken, then to their places.
+        "update discord.{into} r set revision = -(r.revision + 1) from late_{name} l \
+          where {late} and r.revision >= l.revision; \
+         update discord.{into} r set revision = -r.revision from late_{name} l \
+          where {late} and r.revision < 0; \
+         insert into discord.{into} ({columns}) select {columns} from late_{name} where is_version; \
+         update discord.{name} r set revision = r.revision + 1 from late_{name} l where {late}"
+    )
+}
+
+fn fill(table: &Table, history: &History, round: Round) -> String {
+    let columns: Vec<String> = table
         .columns
         .iter()
         .enumerate()
@@ -116,18 +138,11 @@ fn place(table: &Table, history: &History, round: Round) -> String {
         })
         .collect();
     format!(
-        // Away from the numbers that are taken, then to their places.
-        "update discord.{into} r set revision = -(r.revision + 1) from late_{name} l \
-          where {late} and r.revision >= l.revision; \
-         update discord.{into} r set revision = -r.revision from late_{name} l \
-          where {late} and r.revision < 0; \
-         insert into discord.{into} ({columns}) select {columns} from late_{name} where is_version; \
-         update discord.{name} r set revision = r.revision + 1 from late_{name} l where {late}; \
-         update discord.{name} t set {fill} from {stage} s, late_{name} l \
-          where {join} and {round} and {is_create} and l.guild_id = t.guild_id and l.id = t.id; \
-         delete from late_{name}",
-        fill = fill.join(", "),
-        stage = stage_name(table),
+        "update discord.{name} t set {columns} from {told} s, late_{name} l \
+          where {join} and {round} and {is_create} and l.guild_id = t.guild_id and l.id = t.id",
+        name = table.name,
+        columns = columns.join(", "),
+        told = round.rows(table),
         join = join(table),
         round = round.condition(),
         is_create = told(table, history.only_created, "<> 0"),

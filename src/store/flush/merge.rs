@@ -1,0 +1,270 @@
+//! Makes the rows of a lane part of their table, and records what that changes.
+//!
+//! Rows that are found for the first time are copied straight into the table; the others are merged, round by
+//! round.
+//!
+//! **Invariant:** whichever way a row goes, table and history end up the same.
+
+use std::collections::HashSet;
+
+use tokio_postgres::{
+    Error, Statement, Transaction,
+    types::{Kind, ToSql, Type},
+};
+
+use super::{
+    Flush,
+    copy::{self, ToldRows},
+};
+use crate::{
+    store::LaneRows,
+    table::{
+        Row, Source, Table, Tracked,
+        members::MEMBERS,
+        sql::{
+            self, Recording, Round, echoes,
+            late::{self, LateVersions},
+        },
+        users::USERS,
+    },
+};
+
+/// Fewer new rows than that are merged like the others: to look for them costs a round trip.
+const MIN_COPIED: usize = 32;
+/// The same of rows that several partitions write: the others wait meanwhile.
+const MIN_COPIED_ALONE: usize = 256;
+
+/// The statements about the told rows of one table, prepared when they are first needed.
+pub(super) struct RoundStatements {
+    /// The number of the type of a told row.
+    element: u32,
+    lock_with_others: Option<Statement>,
+    lock_rows: Option<Statement>,
+    count_late: Option<Statement>,
+    write: Statement,
+}
+
+impl RoundStatements {
+    async fn prepare(
+        transaction: &Transaction<'_>,
+        table: &Table,
+        tracked: Tracked,
+    ) -> Result<Self, Error> {
+        let prepare = async |sql: Option<String>| match sql {
+            Some(sql) => transaction.prepare(&sql).await.map(Some),
+            None => Ok(None),
+        };
+        let write = transaction.prepare(&sql::write_round(table, tracked, Round::Given)).await?;
+        let element = match write.params().first().map(Type::kind) {
+            Some(Kind::Array(element)) => element.oid(),
+            other => unreachable!("the parameter is an array of told rows, not {other:?}"),
+        };
+        let late = late::late_versions(table, Round::Given);
+        Ok(Self {
+            element,
+            lock_with_others: prepare(sql::lock_with_others(table)).await?,
+            lock_rows: prepare(sql::lock_rows(table, Round::Given)).await?,
+            count_late: prepare(late.map(|late| late.count)).await?,
+            write,
+        })
+    }
+}
+
+impl Flush<'_> {
+    /// Copies or merges the rows. Returns how many rows were written.
+    pub(super) async fn merge(&mut self, place: usize, lane: &LaneRows) -> Result<u64, Error> {
+        if lane.rows.is_empty() {
+            return Ok(0);
+        }
+        let table = lane.table;
+        let mut rows: Vec<&(usize, Row)> = lane.rows.iter().collect();
+        let mut written = 0;
+        if let Some(is_new) = self.find_new(lane).await? {
+            let new = is_new.iter().zip(&rows).filter(|(is_new, _)| **is_new);
+            let new: Vec<_> = new.map(|(_, row)| *row).collect();
+            if !new.is_empty() {
+                copy::into_table(self.transaction, table, &new).await?;
+                written += new.len() as u64;
+                let mut is_new = is_new.iter();
+                rows.retain(|_| is_new.next() == Some(&false));
+            }
+        }
+        let Some(last_round) = rows.iter().map(|(round, _)| *round).max() else {
+            return Ok(written);
+        };
+        if self.statements[place].is_none() {
+            let tracked = self.tracking.of(table);
+            let statements = RoundStatements::prepare(self.transaction, table, tracked).await?;
+            self.statements[place] = Some(statements);
+        }
+        if Recording::of(self.tracking, table, self.shared).shared {
+            let told = self.encode(place, table, &rows);
+            return Ok(written + self.merge_shared(table, last_round, &told).await?);
+        }
+        for round in 0..=last_round {
+            let of_round: Vec<_> = rows.iter().copied().filter(|(of, _)| *of == round).collect();
+            // Those of the first round may all have been copied.
+            if !of_round.is_empty() {
+                let told = self.encode(place, table, &of_round);
+                written += self.merge_round(place, table, &told).await?;
+            }
+        }
+        Ok(written)
+    }
+
+    fn encode(&self, place: usize, table: &Table, rows: &[&(usize, Row)]) -> ToldRows {
+        let element = self.statements[place].as_ref().map_or(0, |statements| statements.element);
+        let rows = rows.iter().copied();
+        ToldRows::encode(table, element, rows, self.set.late, |row| self.is_told(table, row))
+    }
+
+    /// Merges the rows of a round.
+    async fn merge_round(
+        &mut self,
+        place: usize,
+        table: &'static Table,
+        told: &ToldRows,
+    ) -> Result<u64, Error> {
+        let transaction = self.transaction;
+        let Some(statements) = &self.statements[place] else { return Ok(0) };
+        if let Some(lock) = &statements.lock_with_others {
+            transaction.execute(lock, &[]).await?;
+        }
+        if let Some(lock) = &statements.lock_rows {
+            transaction.execute(lock, &[told]).await?;
+        }
+        if let Some(count) = &statements.count_late
+            && transaction.query_one(count, &[told]).await?.get::<_, i64>(0) > 0
+            && let Some(late) = late::late_versions(table, Round::Given)
+        {
+            transaction.batch_execute(&late.create_notes).await?;
+            transaction.execute(&late.note, &[told]).await?;
+            transaction.batch_execute(&late.place).await?;
+            transaction.execute(&late.fill, &[told]).await?;
+            transaction.batch_execute(&late.forget).await?;
+        }
+        let row = transaction.query_one(&statements.write, &[told]).await?;
+        self.report.changes += row.get::<_, i64>(0).unsigned_abs();
+        Ok(row.get::<_, i64>(1).unsigned_abs())
+    }
+
+    /// Merges rows of guilds that several bots see: which of them tell what is past has to be noted.
+    async fn merge_shared(
+        &mut self,
+        table: &'static Table,
+        last_round: usize,
+        told: &ToldRows,
+    ) -> Result<u64, Error> {
+        let transaction = self.transaction;
+        let Recording { tracked, history, .. } = Recording::of(self.tracking, table, true);
+        transaction.batch_execute(&sql::create_told_table(table)).await?;
+        transaction.execute(&sql::fill_told_table(table), &[told]).await?;
+        let mut written = 0;
+        for round in (0..=last_round).map(Round::Nth) {
+            transaction.batch_execute(&echoes::set_past_aside(table, history, round)).await?;
+            transaction.batch_execute(&echoes::note_news(table, history, round)).await?;
+            if let Some(late) = late::late_versions(table, round)
+                && transaction.query_one(&late.count, &[]).await?.get::<_, i64>(0) > 0
+            {
+                let LateVersions { create_notes, note, place, fill, forget, .. } = late;
+                let statements = [create_notes, note, place, fill, forget];
+                transaction.batch_execute(&statements.join("; ")).await?;
+            }
+            let sql = sql::write_round(table, tracked, round);
+            let row = transaction.query_one(&sql, &[]).await?;
+            self.report.changes += row.get::<_, i64>(0).unsigned_abs();
+            written += row.get::<_, i64>(1).unsigned_abs();
+        }
+        Ok(written)
+    }
+
+    /// Whether the guild of a row, or its member list, has been told before: what is found there now is news.
+    fn is_told(&self, table: &Table, row: &Row) -> bool {
+        let is_of_guild = table.columns[0].name == "guild_id";
+        let guild = self.guilds.get(&row.key[0]).filter(|_| is_of_guild);
+        let is_members = std::ptr::eq(table, &raw const MEMBERS);
+        guild.is_some_and(|guild| if is_members { guild.listed } else { guild.confirmed })
+    }
+
+    /// Which rows are found for the first time: they are no news, and nothing of them is there. `None`
+    /// when it is not worth looking.
+    ///
+    /// Where a guild, or its member list, has been told before, whatever is found there is news, or nearly
+    /// always there.
+    async fn find_new(&self, lane: &LaneRows) -> Result<Option<Vec<bool>>, Error> {
+        let table = lane.table;
+        let is_users = std::ptr::eq(table, &raw const USERS);
+        let is_of_guild = table.columns[0].name == "guild_id";
+        let looks = self.copies
+            && !self.shared
+            && (is_users || is_of_guild)
+            && sql::copies(table)
+            && self.guilds.values().any(|guild| !guild.confirmed || !guild.listed);
+        if !looks {
+            return Ok(None);
+        }
+        let may_be_new = |(round, row): &(usize, Row)| {
+            *round == 0
+                && row.inserts
+                && row.origin.source == Source::Sync
+                && !self.is_told(table, row)
+                && row.is_gone(table) != Some(true)
+        };
+        let mut is_new: Vec<bool> = lane.rows.iter().map(may_be_new).collect();
+        let least = if is_users { MIN_COPIED_ALONE } else { MIN_COPIED };
+        if is_new.iter().filter(|is_new| **is_new).count() < least {
+            return Ok(None);
+        }
+        let looked_at = if is_of_guild { self.guilds_with_rows(table).await? } else { None };
+        let uncertain: Vec<usize> = (0..is_new.len())
+            .filter(|place| is_new[*place])
+            .filter(|place| {
+                let guild_id = &lane.rows[*place].1.key[0];
+                looked_at.as_ref().is_none_or(|guilds| guilds.contains(guild_id))
+            })
+            .collect();
+        if let Some(lock) = sql::lock_alone(table) {
+            self.transaction.batch_execute(&lock).await?;
+        }
+        for place in self.find_there(lane, &uncertain).await? {
+            is_new[place] = false;
+        }
+        Ok(Some(is_new))
+    }
+
+    /// Which guilds may have rows: those that were told before, and others that have any all the same.
+    async fn guilds_with_rows(&self, table: &Table) -> Result<Option<HashSet<i64>>, Error> {
+        let (mut with_rows, mut unknown) = (HashSet::new(), Vec::new());
+        for (guild_id, guild) in &self.guilds {
+            if guild.confirmed {
+                with_rows.insert(*guild_id);
+            } else {
+                unknown.push(*guild_id);
+            }
+        }
+        if !unknown.is_empty() {
+            let sql = sql::find_guilds(table);
+            let params: [(&(dyn ToSql + Sync), Type); 1] = [(&unknown, Type::INT8_ARRAY)];
+            let found = self.transaction.query_typed(&sql, &params).await?;
+            with_rows.extend(found.iter().map(|row| row.get::<_, i64>(0)));
+        }
+        Ok(Some(with_rows))
+    }
+
+    /// Which of the rows at `places` are there.
+    async fn find_there(&self, lane: &LaneRows, places: &[usize]) -> Result<Vec<usize>, Error> {
+        if places.is_empty() {
+            return Ok(Vec::new());
+        }
+        let column = |i: usize| places.iter().map(|place| lane.rows[*place].1.key[i]).collect();
+        let keys: Vec<Vec<i64>> = (0..lane.table.key_len()).map(column).collect();
+        let params: Vec<(&(dyn ToSql + Sync), Type)> =
+            keys.iter().map(|key| (key as &(dyn ToSql + Sync), Type::INT8_ARRAY)).collect();
+        let found = self.transaction.query_typed(&sql::find_there(lane.table), &params).await?;
+        let place = |row: &tokio_postgres::Row| {
+            let place = usize::try_from(row.get::<_, i64>(0)).ok()?.checked_sub(1)?;
+            places.get(place).copied()
+        };
+        Ok(found.iter().filter_map(place).collect())
+    }
+}
