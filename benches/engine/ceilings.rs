@@ -16,31 +16,28 @@ use twilight_gateway::EventTypeFlags;
 use twilight_model::gateway::{Intents, event::GatewayEvent};
 
 use crate::{
-    corpus::{Corpus, Dispatch, bytes},
+    corpus::{Corpus, Dispatch, Recording, bytes},
     machine::Database,
+    report::Report,
 };
 
-pub(crate) async fn print(corpus: &Corpus, settings: &[&str]) {
-    for (what, dispatches) in [("load", &corpus.first.guilds), ("chunks", &corpus.first.chunks)] {
-        let (rows, seconds) = copy(dispatches, settings).await;
-        println!("{what}: COPY of {rows} rows {seconds:.2} s, {:.0}/s", rows as f64 / seconds);
-    }
-    if !settings.is_empty() {
-        return;
-    }
+/// Measures them.
+pub(crate) async fn measure(corpus: &Corpus, report: &mut Report) {
+    let Recording { guilds, chunks, live, .. } = &corpus.first;
+    report.line("");
+    report.line("## What it is compared with");
+    report.line("");
+    report.line("| | COPY of its rows by one connection, s | rows/s | to rows, MB/s | twilight parses it, s | and caches it, s |");
+    report.line("|---|---|---|---|---|---|");
     let cache = DefaultInMemoryCache::builder().resource_types(ResourceType::all()).build();
-    for (what, dispatches) in [
-        ("load", &corpus.first.guilds),
-        ("chunks", &corpus.first.chunks),
-        ("live", &corpus.first.live),
-    ] {
-        let seconds = rows(dispatches);
-        println!(
-            "{what}: to rows {seconds:.2} s, {:.0} MB/s",
-            bytes(dispatches) as f64 / seconds / 1e6
-        );
+    for (what, dispatches) in [("first load", guilds), ("member lists", chunks), ("live", live)] {
+        let (copied, copying) = copy(dispatches).await;
+        let transformed = bytes(dispatches) as f64 / rows(dispatches) / 1e6;
         let (parse, fill) = cached(dispatches, &cache);
-        println!("{what}: twilight parses in {parse:.2} s, parses and caches in {fill:.2} s");
+        report.line(&format!(
+            "| {what} | {copying:.2} | {:.0} | {transformed:.0} | {parse:.2} | {fill:.2} |",
+            copied as f64 / copying,
+        ));
     }
 }
 
@@ -86,7 +83,7 @@ fn rows(dispatches: &[Dispatch]) -> f64 {
 }
 
 /// Copies the rows that the dispatches tell first of each key into the tables, one after the other.
-async fn copy(dispatches: &[Dispatch], settings: &[&str]) -> (usize, f64) {
+async fn copy(dispatches: &[Dispatch]) -> (usize, f64) {
     let (session, mut builder) = (session(), RowBuilder::default());
     let mut keys = std::collections::HashSet::new();
     let mut bodies: Vec<Vec<u8>> = vec![Vec::new(); TABLES.len()];
@@ -104,7 +101,7 @@ async fn copy(dispatches: &[Dispatch], settings: &[&str]) -> (usize, f64) {
             }
         });
     }
-    let database = Database::start(settings);
+    let database = Database::start(&[]);
     let mut client = database.connect().await;
     migrate::up(&client, MIGRATIONS).await.unwrap();
     let began = Instant::now();

@@ -1,6 +1,6 @@
 //! What a shard of 1,700 guilds is told, recorded from the simulated Discord before anything is measured.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::time::Duration;
 
 use dsqlstate::{
     gateway::peek::Peek,
@@ -71,12 +71,12 @@ pub(crate) struct Size {
 }
 
 impl Corpus {
-    /// Records it. `shards` is what the simulated REST recommends.
-    pub(crate) fn record(size: Size, shards: u32) -> Self {
+    /// Records it.
+    pub(crate) fn record(size: Size) -> Self {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let config = SimulatorConfig {
             guilds: size.guilds,
-            shards,
+            max_concurrency: 1_000,
             replay_frames: usize::MAX >> 1,
             replay_bytes: usize::MAX >> 1,
             identify_limit: u32::MAX >> 1,
@@ -167,13 +167,4 @@ async fn receive(simulator: &Simulator, socket: &mut Socket) -> Vec<Dispatch> {
             data: payload.d.get().into(),
         });
     }
-}
-
-/// How many there are of each kind.
-pub(crate) fn kinds(dispatches: &[Dispatch]) -> BTreeMap<&str, usize> {
-    let mut kinds = BTreeMap::new();
-    for dispatch in dispatches {
-        *kinds.entry(&*dispatch.name).or_default() += 1;
-    }
-    kinds
 }

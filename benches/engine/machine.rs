@@ -176,7 +176,8 @@ impl Drop for Engine {
 
 fn spawn(config: &Path, dir: &Path) -> Child {
     let log = fs::OpenOptions::new().create(true).append(true).open(dir.join("engine.log"));
-    Command::new(env!("CARGO_BIN_EXE_dsqlstate"))
+    let built = env!("CARGO_BIN_EXE_dsqlstate").to_owned();
+    Command::new(std::env::var("DSQLSTATE_BENCH_BINARY").unwrap_or(built))
         .arg("--config")
         .arg(config)
         .arg("run")

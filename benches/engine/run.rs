@@ -5,7 +5,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use dsqlstate::{id::partition_of, simulator::Truth, verify::compare};
+use dsqlstate::{
+    id::{partition_of, shard_of},
+    simulator::Truth,
+    verify::compare,
+};
 use serde_json::Value;
 use tokio_postgres::Client;
 
@@ -84,6 +88,27 @@ impl Script {
     pub(crate) fn of(session_id: &str, recording: &Recording) -> Self {
         let Recording { ready, guilds, chunks, live } = recording;
         Self::new(session_id, ready, [0, 1], &[guilds, chunks, live])
+    }
+
+    /// The same session as so many shards get it: guilds, then live events.
+    pub(crate) fn of_shards(recording: &Recording, count: u32) -> BTreeMap<u32, Self> {
+        let of = |dispatches: &[Dispatch], shard: u32| -> Vec<Dispatch> {
+            let mine = dispatches.iter().filter(|it| shard_of(it.guild_id, count) == shard);
+            mine.cloned().collect()
+        };
+        let script = |shard: u32| {
+            let mut ready = recording.ready.clone();
+            let guilds = ready["guilds"].as_array_mut().unwrap();
+            guilds.retain(|guild| {
+                let id = guild["id"].as_str().unwrap().parse().unwrap();
+                shard_of(id, count) == shard
+            });
+            let phases = [of(&recording.guilds, shard), of(&recording.live, shard)];
+            let session_id = format!("shard-{shard}");
+            let script = Self::new(&session_id, &ready, [shard, count], &[&phases[0], &phases[1]]);
+            (shard, script)
+        };
+        (0..count).map(script).collect()
     }
 }
 
@@ -228,6 +253,36 @@ impl Run {
         self.database.launch();
         self.client = self.database.connect().await;
         megabytes
+    }
+
+    /// Puts members and users of guilds that nobody tells of into the tables.
+    pub(crate) async fn fill(&self, rows: i64) {
+        let sql = "insert into discord.members (guild_id, user_id, roles, joined_at, updated_at) \
+                   select 1000 + i / 1000, 1000000 + i, '{}', now(), now() from generate_series(1, $1::bigint) i";
+        self.client.execute(sql, &[&rows]).await.unwrap();
+        let sql = "insert into discord.users (id, username, updated_at) \
+                   select 1000000 + i, 'user' || i, now() from generate_series(1, $1::bigint) i";
+        self.client.execute(sql, &[&rows]).await.unwrap();
+        self.client
+            .batch_execute("analyze discord.members, discord.users; checkpoint")
+            .await
+            .unwrap();
+    }
+
+    /// Prints which statements took PostgreSQL most time since the last call.
+    pub(crate) async fn explain(&self, phase: usize) {
+        let client = &self.client;
+        client.batch_execute("create extension if not exists pg_stat_statements").await.unwrap();
+        let sql = "select round(total_exec_time)::bigint, calls, rows, round(wal_bytes / 1e6)::bigint, \
+                          left(regexp_replace(query, '\\s+', ' ', 'g'), 110) \
+                     from pg_stat_statements order by total_exec_time desc limit 15";
+        println!("phase {phase}: ms, calls, rows, MB of WAL");
+        for row in client.query(sql, &[]).await.unwrap() {
+            let figure = |i: usize| row.get::<_, i64>(i);
+            let query: &str = row.get(4);
+            println!("{:>7} {:>6} {:>8} {:>4} {query}", figure(0), figure(1), figure(2), figure(3));
+        }
+        client.batch_execute("select pg_stat_statements_reset()").await.unwrap();
     }
 
     async fn snapshot(&self) -> Snapshot {

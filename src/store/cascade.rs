@@ -4,9 +4,9 @@
 //! [`crate::table::TABLES`], and in the order in which they were told. What follows from rows that are
 //! missing from a set is applied with the set, before any row of the tables that it concerns.
 
-use tokio_postgres::{Error, Transaction, types::ToSql};
+use tokio_postgres::{Error, types::ToSql};
 
-use super::{FlushSet, sessions::time};
+use super::{FlushSet, flush::work::Work, sessions::time};
 use crate::table::{
     Merge, Table,
     cascade::{Cascade, Cause, Effect, Rows, when_missing},
@@ -17,7 +17,7 @@ use crate::table::{
 /// Applies what the cascades say about `table`, and records it. Returns how many changes were
 /// recorded.
 pub(super) async fn apply(
-    transaction: &Transaction<'_>,
+    transaction: &Work<'_>,
     table: &'static Table,
     recording: Recording,
     set: &FlushSet,
@@ -43,7 +43,7 @@ pub(super) async fn apply(
 /// Where the event tells all rows of a table, it says itself what is gone from there. Returns how many
 /// changes were recorded.
 pub(super) async fn follow(
-    transaction: &Transaction<'_>,
+    transaction: &Work<'_>,
     table: &'static Table,
     recording: impl Fn(&Table) -> Recording,
     set: &FlushSet,
@@ -72,7 +72,7 @@ pub(super) async fn follow(
 
 /// Ends the rows, but for those that are `listed` as there, or belong to one that is.
 async fn gone(
-    transaction: &Transaction<'_>,
+    transaction: &Work<'_>,
     effect: &Effect,
     recording: Recording,
     late: bool,
@@ -123,8 +123,7 @@ fn sql(effect: &Effect, recording: Recording, late: bool, listed: bool) -> Strin
     };
     let unlisted = |alias: &str| {
         let sql = format!(
-            " and not exists (select from unnest($6::bigint[], $7::bigint[]) as listed (guild_id, id) \
-               where listed.guild_id = told.guild_id and listed.id = {alias}.id)"
+            " and (told.guild_id, {alias}.id) not in (select * from unnest($6::bigint[], $7::bigint[]))"
         );
         if listed { sql } else { String::new() }
     };
@@ -169,18 +168,20 @@ fn tombstone(table: &Table) -> (String, String) {
 }
 
 /// Notes of threads that were not listed, and not known to be archived or deleted, that they were not.
-async fn threads_listed(transaction: &Transaction<'_>, cascades: &[Cascade]) -> Result<(), Error> {
+async fn threads_listed(transaction: &Work<'_>, cascades: &[Cascade]) -> Result<(), Error> {
     let name = |column: usize| CHANNELS.columns[column].name;
     let types = THREAD_TYPES.map(|ty| ty.to_string()).join(", ");
     let sql = format!(
-        "update discord.channels t set {unlisted} = list.at, updated_at = list.at \
-           from unnest($1::bigint[], $2::timestamptz[], $3::boolean[]) with ordinality as list (guild_id, at, whole, place) \
-          where t.guild_id = list.guild_id and t.{type} in ({types}) and t.{unlisted} is null and t.deleted_at is null \
-            and t.{metadata} -> 'archived' is distinct from 'true'::jsonb \
-            and (list.whole or exists (select from unnest($4::bigint[], $5::bigint[]) as parent (place, id) \
-                                        where parent.place = list.place and parent.id = t.{parent})) \
-            and not exists (select from unnest($6::bigint[], $7::bigint[]) as thread (place, id) \
-                             where thread.place = list.place and thread.id = t.id)",
+        "update discord.channels t set {unlisted} = thread.at, updated_at = thread.at \
+           from (select list.at, there.guild_id, there.id \
+                   from unnest($1::bigint[], $2::timestamptz[], $3::boolean[]) with ordinality as list (guild_id, at, whole, place) \
+                  cross join lateral (\
+                        select t.guild_id, t.id, t.{parent} as parent_id from discord.channels t \
+                         where t.guild_id = list.guild_id and t.{type} in ({types}) and t.{unlisted} is null and t.deleted_at is null \
+                           and t.{metadata} -> 'archived' is distinct from 'true'::jsonb offset 0) there \
+                  where (list.whole or (list.place, there.parent_id) in (select * from unnest($4::bigint[], $5::bigint[]))) \
+                    and (list.place, there.id) not in (select * from unnest($6::bigint[], $7::bigint[]))) thread \
+          where t.guild_id = thread.guild_id and t.id = thread.id",
         unlisted = name(UNLISTED_AT),
         r#type = name(CHANNEL_TYPE),
         metadata = name(THREAD_METADATA),

@@ -7,19 +7,19 @@
 
 mod copy;
 mod merge;
+pub(super) mod work;
 
 use std::{
     collections::{BTreeSet, HashMap},
     sync::Arc,
 };
 
-use tokio_postgres::{
-    Client, Error, Transaction,
-    error::SqlState,
-    types::{ToSql, Type},
-};
+use tokio_postgres::{Client, Error, error::SqlState, types::ToSql};
 
-use self::merge::RoundStatements;
+use self::{
+    merge::RoundStatements,
+    work::{Statements, Work},
+};
 use super::{
     FlushSet, LaneRows, cascade, monthly_partitions::MonthlyPartitions, rejected, sessions,
 };
@@ -51,7 +51,11 @@ pub struct Flusher {
     client: Client,
     tracking: Arc<Tracking>,
     months: MonthlyPartitions,
-    statements: [Option<RoundStatements>; TABLES.len()],
+    statements: Statements,
+    /// By place in [`TABLES`].
+    rounds: [Option<RoundStatements>; TABLES.len()],
+    /// By the same: how often new rows are still not looked for.
+    vain_looks: [u32; TABLES.len()],
 }
 
 impl Flusher {
@@ -82,8 +86,9 @@ impl Flusher {
         let types = TABLES.iter().map(|table| sql::create_told_type(table));
         let types: Vec<String> = types.chain([sql::BY_KEY.to_owned()]).collect();
         client.batch_execute(&types.join("; ")).await?;
-        let statements = [const { None }; TABLES.len()];
-        Ok(Self { client, tracking, months, statements })
+        let (statements, rounds) = (Statements::default(), [const { None }; TABLES.len()]);
+        let vain_looks = [0; TABLES.len()];
+        Ok(Self { client, tracking, months, statements, rounds, vain_looks })
     }
 
     /// Whether the connection is gone.
@@ -120,10 +125,12 @@ impl Flusher {
     async fn write(&mut self, set: &FlushSet, copies: bool) -> Result<FlushReport, Error> {
         let tracking = Arc::clone(&self.tracking);
         let transaction = self.client.transaction().await?;
+        let transaction = Work::new(transaction, &self.statements);
         let mut flush = Flush {
             transaction: &transaction,
             tracking: &tracking,
-            statements: &mut self.statements,
+            rounds: &mut self.rounds,
+            vain_looks: &mut self.vain_looks,
             set,
             copies: copies && !set.late,
             guilds: HashMap::new(),
@@ -148,10 +155,11 @@ struct KnownGuild {
 
 /// One flush under way.
 struct Flush<'f> {
-    transaction: &'f Transaction<'f>,
+    transaction: &'f Work<'f>,
     tracking: &'f Tracking,
     /// By place in [`TABLES`].
-    statements: &'f mut [Option<RoundStatements>; TABLES.len()],
+    rounds: &'f mut [Option<RoundStatements>; TABLES.len()],
+    vain_looks: &'f mut [u32; TABLES.len()],
     set: &'f FlushSet,
     /// Whether rows that are not there are copied into their tables.
     copies: bool,
@@ -172,7 +180,7 @@ impl Flush<'_> {
         self.look_at_guilds().await?;
         // All of them before any row: what follows from an end is found in the tables as they were then.
         if !set.cascades.is_empty() {
-            transaction.batch_execute(sql::AS_PLANNED).await?;
+            transaction.batch_execute(sql::WITH_ARRAYS).await?;
             for table in TABLES {
                 let recording = Recording::of(self.tracking, table, self.shared);
                 self.report.changes += cascade::apply(transaction, table, recording, set).await?;
@@ -182,7 +190,7 @@ impl Flush<'_> {
         for (place, table) in TABLES.into_iter().enumerate() {
             for lane in set.lanes.iter().filter(|lane| std::ptr::eq(lane.table, table)) {
                 if !lane.sets.is_empty() {
-                    transaction.batch_execute(sql::AS_PLANNED).await?;
+                    transaction.batch_execute(sql::WITH_ARRAYS).await?;
                     self.mark_absent(lane).await?;
                     transaction.batch_execute(sql::BY_KEY_AGAIN).await?;
                 }
@@ -240,8 +248,7 @@ impl Flush<'_> {
             return Ok(());
         }
         let mut shared: Vec<i64> = Vec::new();
-        let params: [(&(dyn ToSql + Sync), Type); 1] = [(&guilds, Type::INT8_ARRAY)];
-        for row in self.transaction.query_typed(changes::KNOWN_GUILDS, &params).await? {
+        for row in self.transaction.query(changes::KNOWN_GUILDS, &[&guilds]).await? {
             let known = KnownGuild { confirmed: row.get(1), listed: row.get(2) };
             self.guilds.insert(row.get(0), known);
             shared.extend(row.get::<_, bool>(3).then(|| row.get::<_, i64>(0)));

@@ -4,9 +4,9 @@
 
 use std::time::SystemTime;
 
-use tokio_postgres::{Client, Error, Row, Transaction, types::ToSql};
+use tokio_postgres::{Client, Error, Row, types::ToSql};
 
-use super::Retried;
+use super::{Retried, flush::work::Work};
 use crate::{id::ShardKey, table::change::RejectKind};
 
 /// Which rows; what is not set restricts nothing.
@@ -144,7 +144,7 @@ pub async fn delete(client: &Client, selection: &RejectedSelection) -> Result<u6
 }
 
 /// What was tried again goes, or stays with what is in its way now.
-pub(super) async fn settle(transaction: &Transaction<'_>, retried: &Retried) -> Result<(), Error> {
+pub(super) async fn settle(transaction: &Work<'_>, retried: &Retried) -> Result<(), Error> {
     if !retried.done.is_empty() {
         let sql = "delete from discord.rejected_events where id = any ($1)";
         transaction.execute(sql, &[&retried.done]).await?;

@@ -7,10 +7,10 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use tokio_postgres::{Client, Error, Transaction, types::ToSql};
+use tokio_postgres::{Client, Error, types::ToSql};
 use twilight_model::gateway::Intents;
 
-use super::{FlushSet, Progress};
+use super::{FlushSet, Progress, flush::work::Work};
 use crate::{
     id::{ResumePoint, Session, ShardKey},
     table::{
@@ -28,7 +28,7 @@ pub fn time(unix_us: i64) -> SystemTime {
 
 /// Guilds that the bot is in, as far as known, whose events come through the session's shard.
 pub(super) async fn guilds_of_shard(
-    transaction: &Transaction<'_>,
+    transaction: &Work<'_>,
     session: &Session,
 ) -> Result<Vec<i64>, Error> {
     let sql = "select guild_id from discord.guild_bots \
@@ -41,7 +41,7 @@ pub(super) async fn guilds_of_shard(
 
 /// Marks guilds as left.
 pub(super) async fn leave_guilds(
-    transaction: &Transaction<'_>,
+    transaction: &Work<'_>,
     tracked: Tracked,
     start: &SessionStart,
     guilds: &[i64],
@@ -59,7 +59,7 @@ pub(super) async fn leave_guilds(
 ///
 /// The guilds of a shard's first READY are where it begins; later ones were joined meanwhile.
 pub(super) async fn expect_guilds(
-    transaction: &Transaction<'_>,
+    transaction: &Work<'_>,
     tracked: Tracked,
     start: &SessionStart,
     guilds: &[i64],
@@ -82,7 +82,7 @@ pub(super) async fn expect_guilds(
 }
 
 async fn change_states(
-    transaction: &Transaction<'_>,
+    transaction: &Work<'_>,
     tracked: Tracked,
     states: &str,
     start: &SessionStart,
@@ -98,7 +98,7 @@ async fn change_states(
 
 /// Makes `guilds.unavailable` and `guilds.left_at` follow from `guild_bots`.
 pub(super) async fn derive_guild_states(
-    transaction: &Transaction<'_>,
+    transaction: &Work<'_>,
     guilds: &[i64],
 ) -> Result<(), Error> {
     let sql = "update discord.guilds g \
@@ -115,7 +115,7 @@ pub(super) async fn derive_guild_states(
 
 /// Keeps rejected events; one that is replayed is kept once.
 pub(super) async fn insert_rejected(
-    transaction: &Transaction<'_>,
+    transaction: &Work<'_>,
     rejected: &[RejectedEvent],
 ) -> Result<(), Error> {
     if rejected.is_empty() {
@@ -144,10 +144,7 @@ pub(super) async fn insert_rejected(
 }
 
 /// Notes which sequences the transaction covers.
-pub(super) async fn save_progress(
-    transaction: &Transaction<'_>,
-    set: &FlushSet,
-) -> Result<(), Error> {
+pub(super) async fn save_progress(transaction: &Work<'_>, set: &FlushSet) -> Result<(), Error> {
     let sql = "insert into discord.partition_progress \
                       (bot_id, shard_id, \"partition\", partitions, session_id, sequence, generation, updated_at) \
                values ($1, $2, $3, $4, $5, $6, $7, now()) \

@@ -13,7 +13,7 @@ use tokio_postgres::{
 };
 
 use super::{
-    Flush,
+    Flush, Work,
     copy::{self, ToldRows},
 };
 use crate::{
@@ -34,6 +34,11 @@ const MIN_COPIED: usize = 32;
 /// The same of rows that several partitions write: the others wait meanwhile.
 const MIN_COPIED_ALONE: usize = 256;
 
+/// New rows are looked for if at least one of so many that might have been was, the last time.
+const WORTH_LOOKING: usize = 4;
+/// How often they are not looked for after that was in vain.
+const NOT_LOOKED: u32 = 16;
+
 /// The statements about the told rows of one table, prepared when they are first needed.
 pub(super) struct RoundStatements {
     /// The number of the type of a told row.
@@ -46,7 +51,7 @@ pub(super) struct RoundStatements {
 
 impl RoundStatements {
     async fn prepare(
-        transaction: &Transaction<'_>,
+        transaction: &Work<'_>,
         table: &Table,
         tracked: Tracked,
     ) -> Result<Self, Error> {
@@ -79,7 +84,7 @@ impl Flush<'_> {
         let table = lane.table;
         let mut rows: Vec<&(usize, Row)> = lane.rows.iter().collect();
         let mut written = 0;
-        if let Some(is_new) = self.find_new(lane).await? {
+        if let Some(is_new) = self.find_new(place, lane).await? {
             let new = is_new.iter().zip(&rows).filter(|(is_new, _)| **is_new);
             let new: Vec<_> = new.map(|(_, row)| *row).collect();
             if !new.is_empty() {
@@ -92,10 +97,10 @@ impl Flush<'_> {
         let Some(last_round) = rows.iter().map(|(round, _)| *round).max() else {
             return Ok(written);
         };
-        if self.statements[place].is_none() {
+        if self.rounds[place].is_none() {
             let tracked = self.tracking.of(table);
             let statements = RoundStatements::prepare(self.transaction, table, tracked).await?;
-            self.statements[place] = Some(statements);
+            self.rounds[place] = Some(statements);
         }
         if Recording::of(self.tracking, table, self.shared).shared {
             let told = self.encode(place, table, &rows);
@@ -113,7 +118,7 @@ impl Flush<'_> {
     }
 
     fn encode(&self, place: usize, table: &Table, rows: &[&(usize, Row)]) -> ToldRows {
-        let element = self.statements[place].as_ref().map_or(0, |statements| statements.element);
+        let element = self.rounds[place].as_ref().map_or(0, |statements| statements.element);
         let rows = rows.iter().copied();
         ToldRows::encode(table, element, rows, self.set.late, |row| self.is_told(table, row))
     }
@@ -125,8 +130,9 @@ impl Flush<'_> {
         table: &'static Table,
         told: &ToldRows,
     ) -> Result<u64, Error> {
-        let transaction = self.transaction;
-        let Some(statements) = &self.statements[place] else { return Ok(0) };
+        let work = self.transaction;
+        let transaction: &Transaction<'_> = work;
+        let Some(statements) = &self.rounds[place] else { return Ok(0) };
         if let Some(lock) = &statements.lock_with_others {
             transaction.execute(lock, &[]).await?;
         }
@@ -191,7 +197,11 @@ impl Flush<'_> {
     ///
     /// Where a guild, or its member list, has been told before, whatever is found there is news, or nearly
     /// always there.
-    async fn find_new(&self, lane: &LaneRows) -> Result<Option<Vec<bool>>, Error> {
+    async fn find_new(
+        &mut self,
+        place: usize,
+        lane: &LaneRows,
+    ) -> Result<Option<Vec<bool>>, Error> {
         let table = lane.table;
         let is_users = std::ptr::eq(table, &raw const USERS);
         let is_of_guild = table.columns[0].name == "guild_id";
@@ -212,7 +222,12 @@ impl Flush<'_> {
         };
         let mut is_new: Vec<bool> = lane.rows.iter().map(may_be_new).collect();
         let least = if is_users { MIN_COPIED_ALONE } else { MIN_COPIED };
-        if is_new.iter().filter(|is_new| **is_new).count() < least {
+        let candidates = is_new.iter().filter(|is_new| **is_new).count();
+        if candidates < least {
+            return Ok(None);
+        }
+        if let Some(not_looked) = self.vain_looks[place].checked_sub(1) {
+            self.vain_looks[place] = not_looked;
             return Ok(None);
         }
         let looked_at = if is_of_guild { self.guilds_with_rows(table).await? } else { None };
@@ -229,6 +244,11 @@ impl Flush<'_> {
         for place in self.find_there(lane, &uncertain).await? {
             is_new[place] = false;
         }
+        // When a shard that has been here before comes back, nearly everything is there.
+        let found = is_new.iter().filter(|is_new| **is_new).count();
+        if found * WORTH_LOOKING < candidates {
+            self.vain_looks[place] = NOT_LOOKED;
+        }
         Ok(Some(is_new))
     }
 
@@ -244,8 +264,7 @@ impl Flush<'_> {
         }
         if !unknown.is_empty() {
             let sql = sql::find_guilds(table);
-            let params: [(&(dyn ToSql + Sync), Type); 1] = [(&unknown, Type::INT8_ARRAY)];
-            let found = self.transaction.query_typed(&sql, &params).await?;
+            let found = self.transaction.query(&sql, &[&unknown]).await?;
             with_rows.extend(found.iter().map(|row| row.get::<_, i64>(0)));
         }
         Ok(Some(with_rows))
@@ -258,9 +277,9 @@ impl Flush<'_> {
         }
         let column = |i: usize| places.iter().map(|place| lane.rows[*place].1.key[i]).collect();
         let keys: Vec<Vec<i64>> = (0..lane.table.key_len()).map(column).collect();
-        let params: Vec<(&(dyn ToSql + Sync), Type)> =
-            keys.iter().map(|key| (key as &(dyn ToSql + Sync), Type::INT8_ARRAY)).collect();
-        let found = self.transaction.query_typed(&sql::find_there(lane.table), &params).await?;
+        let params: Vec<&(dyn ToSql + Sync)> =
+            keys.iter().map(|key| key as &(dyn ToSql + Sync)).collect();
+        let found = self.transaction.query(&sql::find_there(lane.table), &params).await?;
         let place = |row: &tokio_postgres::Row| {
             let place = usize::try_from(row.get::<_, i64>(0)).ok()?.checked_sub(1)?;
             places.get(place).copied()
