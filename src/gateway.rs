@@ -39,6 +39,7 @@ pub mod shard_actor;
 mod spooler;
 #[cfg(test)]
 mod tests;
+mod waiting;
 
 /// Makes sure that TLS has a cryptography provider before twilight needs one: it panics when the
 /// process has none or cannot tell which. A host application's choice is left alone.

@@ -202,6 +202,12 @@ impl Metrics {
         values.filter_map(|line| line.rsplit_once(' ')?.1.parse::<f64>().ok()).sum()
     }
 
+    /// The lines of a metric.
+    pub(crate) fn lines(&self, name: &str) -> String {
+        let lines: Vec<&str> = self.0.lines().filter(|line| line.starts_with(name)).collect();
+        lines.join("\n")
+    }
+
     /// The upper bounds of a histogram's buckets with the counts below.
     pub(crate) fn buckets(&self, name: &str) -> Vec<(f64, f64)> {
         let prefix = format!("{name}_bucket{{");

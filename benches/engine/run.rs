@@ -283,6 +283,7 @@ impl Run {
             println!("{:>7} {:>6} {:>8} {:>4} {query}", figure(0), figure(1), figure(2), figure(3));
         }
         client.batch_execute("select pg_stat_statements_reset()").await.unwrap();
+        println!("{}", self.engine.metrics().lines("dsqlstate_writer_flushes_total"));
     }
 
     async fn snapshot(&self) -> Snapshot {

@@ -33,6 +33,7 @@ use super::{
     reconnect::{ReconnectPolicy, ShardFailure},
     report::{ReportGate, Reporter, ShardState, ShardStatus},
     spooler::{SpoolStep, Spooler},
+    waiting::Waiting,
 };
 use crate::{
     id::{ResumePoint, ShardKey},
@@ -105,6 +106,8 @@ struct Link {
     heard_at: Instant,
     /// Whether HELLO came.
     hello: bool,
+    /// What follows HELLO is waited for.
+    waiting: Waiting,
     /// Why it is about to end, and when it is dropped if it does not.
     ending: Option<(Ending, Instant)>,
 }
@@ -206,7 +209,9 @@ impl Pump {
         }
         self.state = ShardState::Connecting;
         let shard = self.connector.open(&start, self.avoid_resume_url);
-        let mut link = Link { shard, heard_at: now(), hello: false, ending: None };
+        let (now, ending) = (now(), None);
+        let mut link =
+            Link { shard, heard_at: now, hello: false, waiting: Waiting::new(now), ending };
         self.drive(&mut link).await
     }
 

@@ -223,7 +223,9 @@ impl Flush<'_> {
         let missing = known.into_iter().filter(mine).filter(|id| listed.binary_search(id).is_err());
         let missing: Vec<i64> = missing.collect();
         sessions::leave_guilds(transaction, tracked, start, &missing).await?;
-        let mut changed = sessions::expect_guilds(transaction, tracked, start, &listed).await?;
+        let place = (set.partition, set.partitions);
+        let mut changed =
+            sessions::expect_guilds(transaction, tracked, start, place, &listed).await?;
         changed.extend(missing);
         self.report.changes += changed.len() as u64;
         Ok(changed)

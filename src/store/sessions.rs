@@ -57,18 +57,25 @@ pub(super) async fn leave_guilds(
 
 /// Notes listed guilds that are new, or were left, as unavailable. Returns those.
 ///
-/// The guilds of a shard's first READY are where it begins; later ones were joined meanwhile.
+/// The guilds of a shard's first READY are where it begins; later ones were joined meanwhile. Each partition has
+/// a first one of its own: a process may have been killed when only some had written it.
 pub(super) async fn expect_guilds(
     transaction: &Work<'_>,
     tracked: Tracked,
     start: &SessionStart,
+    (partition, partitions): (usize, usize),
     guilds: &[i64],
 ) -> Result<Vec<i64>, Error> {
     let bot_id = start.session.shard.bot_id.cast_signed();
     let sql = "select exists (select from discord.partition_progress \
-                where bot_id = $1 and shard_id = $2 and session_id <> $3)";
+                where bot_id = $1 and shard_id = $2 and session_id <> $3 \
+                  and (\"partition\" = $4 or partitions <> $5))";
     let shard_id = start.session.shard.shard_id.cast_signed();
-    let params: [&(dyn ToSql + Sync); 3] = [&bot_id, &shard_id, &start.session.session_id.as_ref()];
+    let count = |count: usize| i32::try_from(count).unwrap_or(i32::MAX);
+    let (partition, partitions) = (count(partition), count(partitions));
+    let session_id = start.session.session_id.as_ref();
+    let params: [&(dyn ToSql + Sync); 5] =
+        [&bot_id, &shard_id, &session_id, &partition, &partitions];
     let is_known: bool = transaction.query_one(sql, &params).await?.get(0);
     let tracked = if is_known { tracked } else { Tracked::default() };
     let states = "insert into discord.guild_bots as t (guild_id, bot_id, shard_id, state, since, updated_at) \

@@ -285,6 +285,26 @@ async fn what_is_missing_at_the_first_load_is_no_history() {
     assert_eq!(stream.rows(sql).await, [json!({"invites": 1, "subscribers": 1, "roles": [5]})]);
 }
 
+/// A process may be killed when only some of its partitions have written the first READY.
+#[actix::test]
+async fn what_a_partition_finds_at_its_first_start_is_no_history_whatever_others_have_written() {
+    let guild = |place: u64| 130_000_000_000_000_000 + place * 382_665_509_208_641;
+    let guilds: Vec<u64> = (1..=16).map(guild).collect();
+    let mut stream = Stream::new().await;
+    stream.become_partition(0, 2);
+    stream.ready(&guilds).await;
+    let written = stream.value("select count(*) from discord.guild_bots").await;
+    assert!(written.as_u64().is_some_and(|written| 0 < written && written < 16), "{written}");
+    stream.become_partition(1, 2);
+    stream.ready(&guilds).await;
+    assert_eq!(stream.value("select count(*) from discord.guild_bots").await, 16);
+    assert_eq!(history(&stream).await, [""; 0]);
+    // From then on, a guild that READY names is one that was joined.
+    let more: Vec<u64> = (1..=32).map(guild).collect();
+    stream.ready(&more).await;
+    assert!(!history(&stream).await.is_empty(), "those of this partition");
+}
+
 /// Those are told only by events that need a permission, and no list of them is ever sent.
 #[actix::test]
 async fn a_start_proves_nothing_of_bans_invites_and_rules() {

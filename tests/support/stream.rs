@@ -236,8 +236,14 @@ impl Stream {
 
     /// Goes on as another partition would, which has applied nothing yet.
     pub(crate) fn forget_applied(&mut self) {
+        self.become_partition(0, 1);
+    }
+
+    /// Goes on as partition `place` of so many, which has applied nothing yet.
+    pub(crate) fn become_partition(&mut self, place: usize, partitions: usize) {
         let limits = BatchLimits { rows: usize::MAX, bytes: usize::MAX, interval: Duration::ZERO };
-        self.partition = Partition::new(0, 1, limits, Arc::clone(&self.tracking), &[]);
+        let tracking = Arc::clone(&self.tracking);
+        self.partition = Partition::new(place, partitions, limits, tracking, &[]);
     }
 
     /// Writes what is due.

@@ -71,6 +71,17 @@ impl Pump {
             );
             return Err(self.ended(link, None));
         }
+        if link.hello
+            && matches!(self.state, ShardState::Identifying | ShardState::Resuming)
+            && let Some(waited) = link.waiting.due(now)
+        {
+            warn!(
+                bot = self.key.bot_id,
+                shard = self.key.shard_id,
+                "Discord answers heartbeats, but has told nothing of the session for {} s: waiting",
+                waited.as_secs()
+            );
+        }
         match self.gate.decide(self.intake.queued_bytes(), now) {
             Reading::Read => Ok((true, tick)),
             Reading::PauseUntil(at) => {

@@ -21,6 +21,7 @@ use crate::gateway::{
     peek::{DISPATCH, Peek},
     reconnect::Decision,
     report::{ShardEvent, ShardState},
+    waiting::Waiting,
 };
 
 const RECONNECT: u8 = 7;
@@ -127,6 +128,7 @@ impl Pump {
 
     fn on_hello(&mut self, link: &mut Link, peek: &Peek<'_>) {
         link.hello = true;
+        link.waiting = Waiting::new(link.heard_at);
         let (bot, shard) = (self.key.bot_id, self.key.shard_id);
         if let Some(interval) = peek.d.heartbeat_interval_ms() {
             self.gate.hello(Duration::from_millis(interval));
