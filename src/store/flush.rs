@@ -46,7 +46,7 @@ pub struct FlushReport {
     pub changes: u64,
 }
 
-/// A connection that is ready to flush: it has the staging tables.
+/// A connection that is ready to flush: it has the types of told rows.
 pub struct Flusher {
     client: Client,
     tracking: Arc<Tracking>,

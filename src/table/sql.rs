@@ -73,7 +73,8 @@ pub const BY_KEY: &str = "set enable_hashjoin = off; set enable_mergejoin = off;
 pub const WITH_ARRAYS: &str =
     "set local plan_cache_mode = force_custom_plan; set local work_mem = '256MB'";
 /// Ends [`WITH_ARRAYS`].
-pub const BY_KEY_AGAIN: &str = "set local plan_cache_mode = force_generic_plan";
+pub const BY_KEY_AGAIN: &str =
+    "set local plan_cache_mode = force_generic_plan; set local work_mem to default";
 
 /// Advisory lock of the rows that several partitions write ([`Guard::ByFrame`]), within a transaction: shared by
 /// who merges, exclusive to who copies new rows into the table.

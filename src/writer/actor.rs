@@ -1,7 +1,7 @@
 //! The writer actor: a mailbox, a timer and one write at a time around a [`Partition`].
 //!
-//! Frames are taken in on the actor's thread, and written on another one: on the same, PostgreSQL waited for
-//! rows while the next frames were taken apart, and a first load took a third longer.
+//! Frames are taken in on the actor's thread, and written on another one, so that PostgreSQL does not wait for
+//! rows while the next frames are taken apart.
 //!
 //! **Invariant:** never more than one write under way, so that flushes of a partition reach
 //! PostgreSQL in order.
@@ -108,7 +108,9 @@ impl WriterActor {
         let began = Instant::now();
         let written = self.thread.write(writer, set);
         let write = async move {
-            let (writer, result) = written.await.expect("the task of a write does not panic");
+            let (writer, result) = written
+                .await
+                .expect("who writes has not panicked, else this actor is to do so too");
             if let Ok(report) = &result {
                 if report.changes > 0 {
                     bell.ring();

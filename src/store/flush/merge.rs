@@ -40,6 +40,7 @@ const WORTH_LOOKING: usize = 4;
 const NOT_LOOKED: u32 = 16;
 
 /// The statements about the told rows of one table, prepared when they are first needed.
+#[derive(Clone)]
 pub(super) struct RoundStatements {
     /// The number of the type of a told row.
     element: u32,
@@ -97,42 +98,49 @@ impl Flush<'_> {
         let Some(last_round) = rows.iter().map(|(round, _)| *round).max() else {
             return Ok(written);
         };
-        if self.rounds[place].is_none() {
-            let tracked = self.tracking.of(table);
-            let statements = RoundStatements::prepare(self.transaction, table, tracked).await?;
-            self.rounds[place] = Some(statements);
-        }
+        let statements = match &self.rounds[place] {
+            Some(statements) => statements.clone(),
+            None => {
+                let tracked = self.tracking.of(table);
+                let prepared = RoundStatements::prepare(self.transaction, table, tracked).await?;
+                self.rounds[place].insert(prepared).clone()
+            }
+        };
         if Recording::of(self.tracking, table, self.shared).shared {
-            let told = self.encode(place, table, &rows);
+            let told = self.encode(&statements, table, &rows);
             return Ok(written + self.merge_shared(table, last_round, &told).await?);
         }
         for round in 0..=last_round {
             let of_round: Vec<_> = rows.iter().copied().filter(|(of, _)| *of == round).collect();
             // Those of the first round may all have been copied.
             if !of_round.is_empty() {
-                let told = self.encode(place, table, &of_round);
-                written += self.merge_round(place, table, &told).await?;
+                let told = self.encode(&statements, table, &of_round);
+                written += self.merge_round(&statements, table, &told).await?;
             }
         }
         Ok(written)
     }
 
-    fn encode(&self, place: usize, table: &Table, rows: &[&(usize, Row)]) -> ToldRows {
-        let element = self.rounds[place].as_ref().map_or(0, |statements| statements.element);
+    fn encode(
+        &self,
+        statements: &RoundStatements,
+        table: &Table,
+        rows: &[&(usize, Row)],
+    ) -> ToldRows {
         let rows = rows.iter().copied();
-        ToldRows::encode(table, element, rows, self.set.late, |row| self.is_told(table, row))
+        ToldRows::encode(table, statements.element, rows, self.set.late, |row| {
+            self.is_told(table, row)
+        })
     }
 
     /// Merges the rows of a round.
     async fn merge_round(
         &mut self,
-        place: usize,
+        statements: &RoundStatements,
         table: &'static Table,
         told: &ToldRows,
     ) -> Result<u64, Error> {
-        let work = self.transaction;
-        let transaction: &Transaction<'_> = work;
-        let Some(statements) = &self.rounds[place] else { return Ok(0) };
+        let transaction: &Transaction<'_> = self.transaction;
         if let Some(lock) = &statements.lock_with_others {
             transaction.execute(lock, &[]).await?;
         }
@@ -230,7 +238,7 @@ impl Flush<'_> {
             self.vain_looks[place] = not_looked;
             return Ok(None);
         }
-        let looked_at = if is_of_guild { self.guilds_with_rows(table).await? } else { None };
+        let looked_at = if is_of_guild { Some(self.guilds_with_rows(table).await?) } else { None };
         let uncertain: Vec<usize> = (0..is_new.len())
             .filter(|place| is_new[*place])
             .filter(|place| {
@@ -253,7 +261,7 @@ impl Flush<'_> {
     }
 
     /// Which guilds may have rows: those that were told before, and others that have any all the same.
-    async fn guilds_with_rows(&self, table: &Table) -> Result<Option<HashSet<i64>>, Error> {
+    async fn guilds_with_rows(&self, table: &Table) -> Result<HashSet<i64>, Error> {
         let (mut with_rows, mut unknown) = (HashSet::new(), Vec::new());
         for (guild_id, guild) in &self.guilds {
             if guild.confirmed {
@@ -267,7 +275,7 @@ impl Flush<'_> {
             let found = self.transaction.query(&sql, &[&unknown]).await?;
             with_rows.extend(found.iter().map(|row| row.get::<_, i64>(0)));
         }
-        Ok(Some(with_rows))
+        Ok(with_rows)
     }
 
     /// Which of the rows at `places` are there.

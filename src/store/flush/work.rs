@@ -1,6 +1,6 @@
 //! A transaction whose statements are prepared once for each connection.
 //!
-//! Parsing and planning took a third of the time of small flushes.
+//! Small flushes are many short statements, each of which would be parsed and planned every time.
 //!
 //! **Invariant:** statements are planned as [`crate::table::sql::BY_KEY`] says, once, so that no plan fits the size
 //! that a table has had by chance.
