@@ -13,7 +13,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use futures_util::{FutureExt, SinkExt, StreamExt};
+use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
 use tokio::{
     net::{TcpListener, TcpStream},
@@ -192,8 +192,11 @@ impl Connection {
             }
             sent = due;
             self.socket.flush().await.map_err(|_| Over)?;
-            if let Some(message) = self.socket.next().now_or_never() {
-                self.receive(message).await?;
+            // Not `now_or_never`: the socket would wake nobody when it can be written to again.
+            tokio::select! {
+                biased;
+                message = self.socket.next() => self.receive(message).await?,
+                () = std::future::ready(()) => {}
             }
             let is_behind = per_second.is_none_or(|per_second| {
                 began.elapsed().as_secs_f64() * per_second >= (sent + AT_ONCE) as f64

@@ -2,7 +2,7 @@
 //!
 //! `cargo bench --bench engine` measures everything and writes `docs/benchmark-engine.md`;
 //! `cargo bench --bench engine -- shard live` only what is named: `shard`, `live`, `shards`, `guilds`, `rows`,
-//! `presences`. With `DSQLSTATE_BENCH_STATEMENTS=1` the statements that take PostgreSQL most time are told
+//! `presences`, or `once`: one run of `shard` on this disk, while one works on the engine. With `DSQLSTATE_BENCH_STATEMENTS=1` the statements that take PostgreSQL most time are told
 //! as well (`pg_stat_statements` must be installed), and the figures are of no use.
 
 #![allow(clippy::unwrap_used, reason = "a benchmark that cannot run may panic")]
@@ -38,8 +38,12 @@ fn main() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let mut report = Report::default();
     runtime.block_on(async {
-        if wanted("shard") || wanted("presences") || wanted("rows") {
+        let once = names.iter().any(|it| it == "once");
+        if once || wanted("shard") || wanted("presences") || wanted("rows") {
             let corpus = record(SIZE, &mut report);
+            if once {
+                shard_on(&corpus, "this disk", &[], 1, &mut report).await;
+            }
             if wanted("shard") {
                 shard(&corpus, &mut report).await;
             }
@@ -89,31 +93,41 @@ fn record(size: Size, report: &mut Report) -> Corpus {
 async fn shard(corpus: &Corpus, report: &mut Report) {
     ceilings::measure(corpus, report).await;
     for (disk, settings) in DISKS {
-        report.costs(&format!("One shard, on {disk} (medians of {RUNS})"));
-        let mut costs: BTreeMap<usize, Vec<Cost>> = BTreeMap::new();
-        let mut compared = Vec::new();
-        for _ in 0..RUNS {
-            let (of_run, rows) = shard_once(corpus, settings).await;
-            for (place, cost) in of_run.into_iter().enumerate() {
-                costs.entry(place).or_default().push(cost);
-            }
-            compared.push(rows);
-        }
-        let phases = [
-            "first load",
-            "member lists",
-            "live, as fast as it can",
-            "load again",
-            "member lists again",
-        ];
-        for (place, phase) in phases.iter().enumerate() {
-            report.cost(phase, &medians(&costs[&place]));
-        }
-        report.line("");
-        let rows: u64 = compared.iter().map(|(rows, _)| rows).sum();
-        let different: u64 = compared.iter().map(|(_, different)| different).sum();
-        report.line(&format!("Compared with the truth: {rows} rows, {different} different."));
+        shard_on(corpus, disk, settings, RUNS, report).await;
     }
+}
+
+async fn shard_on(
+    corpus: &Corpus,
+    disk: &str,
+    settings: &[&str],
+    runs: usize,
+    report: &mut Report,
+) {
+    report.costs(&format!("One shard, on {disk} (medians of {runs})"));
+    let mut costs: BTreeMap<usize, Vec<Cost>> = BTreeMap::new();
+    let mut compared = Vec::new();
+    for _ in 0..runs {
+        let (of_run, rows) = shard_once(corpus, settings).await;
+        for (place, cost) in of_run.into_iter().enumerate() {
+            costs.entry(place).or_default().push(cost);
+        }
+        compared.push(rows);
+    }
+    let phases = [
+        "first load",
+        "member lists",
+        "live, as fast as it can",
+        "load again",
+        "member lists again",
+    ];
+    for (place, phase) in phases.iter().enumerate() {
+        report.cost(phase, &medians(&costs[&place]));
+    }
+    report.line("");
+    let rows: u64 = compared.iter().map(|(rows, _)| rows).sum();
+    let different: u64 = compared.iter().map(|(_, different)| different).sum();
+    report.line(&format!("Compared with the truth: {rows} rows, {different} different."));
 }
 
 /// Returns what each phase cost, and how many rows were compared and differed.

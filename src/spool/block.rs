@@ -18,7 +18,10 @@
 //!
 //! **Invariant:** a block is read whole, with the right checksum, or not at all.
 
-use std::{io, sync::Arc};
+use std::{
+    io::{self, Write},
+    sync::Arc,
+};
 
 use serde::{Deserialize, Serialize};
 use twilight_model::gateway::Intents;
@@ -174,18 +177,20 @@ pub(super) fn write_session(point: &ResumePoint, out: &mut Vec<u8>) -> io::Resul
 /// Appends a block of frames, which are not empty and follow each other without a gap.
 pub(super) fn write_frames(frames: &[Frame], out: &mut Vec<u8>) -> io::Result<()> {
     let (Some(first), Some(last)) = (frames.first(), frames.last()) else { return Ok(()) };
-    let mut plain = Vec::with_capacity(frames.iter().map(plain_bytes).sum());
+    // A frame may have 60 MB: it is never copied, and of what it becomes there is only as much as it takes.
+    let mut body = zstd::Encoder::new(Vec::new(), LEVEL)?;
+    body.set_pledged_src_size(Some(frames.iter().map(plain_bytes).sum::<usize>() as u64))?;
     for frame in frames {
-        plain.extend(frame.sequence.to_le_bytes());
-        plain.extend(frame.received_at_us.to_le_bytes());
-        plain.extend(length(frame.text.len())?.to_le_bytes());
-        plain.extend(frame.text.as_bytes());
+        body.write_all(&frame.sequence.to_le_bytes())?;
+        body.write_all(&frame.received_at_us.to_le_bytes())?;
+        body.write_all(&length(frame.text.len())?.to_le_bytes())?;
+        body.write_all(frame.text.as_bytes())?;
     }
-    let body = zstd::bulk::compress(&plain, LEVEL)?;
+    let body = body.finish()?;
     let header = Header {
         checksum: 0,
         body: length(body.len())?,
-        plain: length(plain.len())?,
+        plain: length(frames.iter().map(plain_bytes).sum())?,
         kind: FRAMES,
         first: first.position,
         last: last.position,

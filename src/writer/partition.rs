@@ -33,6 +33,9 @@ use crate::{
 /// The sequence of a frame whose `s` could not be read: it cannot be told from a replay.
 const UNREADABLE: u64 = 0;
 
+/// Changes for which there is always room.
+const CHANGES_KEPT: usize = 4096;
+
 /// The rules of one partition.
 pub struct Partition {
     place: usize,
@@ -217,6 +220,8 @@ impl Partition {
                 }
             }
         }
+        // A guild of a million members does not leave room for its like behind.
+        changes.shrink_to(CHANGES_KEPT);
         self.changes = changes;
         // Members that are met from here on are news; those of the list were not.
         self.open_is_complete = !completed.is_empty();

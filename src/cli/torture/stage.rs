@@ -207,10 +207,15 @@ fn start_simulator(args: &TortureArgs, seed: u64) -> Result<RemoteSimulator, Rem
         .args(["simulate", "--control", "--listen", "127.0.0.1:0", "--max-concurrency", "16"])
         .args(["--guilds", &args.guilds.to_string(), "--shards", &args.shards.to_string()])
         .args(["--seed", &seed.to_string()])
-        // A member takes about 600 bytes in a chunk.
-        .args(["--session-megabytes", &(256 + args.members / 1000).to_string()])
+        .args(["--session-megabytes", &session_megabytes(args).to_string()])
         .stderr(Stdio::inherit());
     RemoteSimulator::start(&mut command)
+}
+
+/// What a session may have to tell again: a guild takes about 200 kB with its members, and each of the many members
+/// of a large guild 600 bytes.
+fn session_megabytes(args: &TortureArgs) -> u32 {
+    256 + args.guilds / 5 + args.members / 1000
 }
 
 /// The disk that the faults need; says so and does without where there can be none.

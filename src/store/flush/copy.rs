@@ -28,6 +28,9 @@ const MASK_BITS: u64 = sql::LATE - 1;
 const SMALLINT: u32 = 21;
 /// What a told row has besides its table's columns.
 const TOLD_BESIDES: usize = 7;
+/// Most bytes of rows that are told at once: a guild of a million members comes as one event, and what is told
+/// is in memory three times while it is sent.
+const MAX_TOLD_BYTES: usize = 4 << 20;
 
 /// Copies rows into the table itself.
 pub(super) async fn into_table(
@@ -51,6 +54,22 @@ pub(super) async fn into_table(
     sink.feed(chunk.freeze()).await?;
     sink.finish().await?;
     Ok(())
+}
+
+/// Parts of `rows`, in their order, each of which may be told at once.
+pub(super) fn parts<'p, 'r>(
+    mut rows: &'p [&'r (usize, Row)],
+) -> impl Iterator<Item = &'p [&'r (usize, Row)]> {
+    std::iter::from_fn(move || {
+        let mut bytes = 0;
+        let fits = rows.iter().take_while(|(_, row)| {
+            bytes += row.bytes();
+            bytes <= MAX_TOLD_BYTES
+        });
+        let part;
+        (part, rows) = rows.split_at(fits.count().max(1).min(rows.len()));
+        (!part.is_empty()).then_some(part)
+    })
 }
 
 /// Told rows of one table as the parameter of a statement: an array of [`sql::told_type`].
@@ -122,4 +141,30 @@ impl ToSql for ToldRows {
 
 fn length(bytes: usize) -> i32 {
     i32::try_from(bytes).expect("a batch is flushed long before it holds 2 GiB")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::table::{RowBuilder, messages::MESSAGES};
+
+    fn message(id: i64, bytes: usize) -> (usize, Row) {
+        let mut row = RowBuilder::default();
+        row.begin(&MESSAGES, 1);
+        row.bigint(0, 1);
+        row.bigint(1, id);
+        row.text(crate::table::messages::CONTENT, &"x".repeat(bytes));
+        (0, row.finish(&MESSAGES).expect("the key is set"))
+    }
+
+    #[test]
+    fn rows_are_told_in_parts_of_some_mebibytes_and_each_once() {
+        let sizes = [1, 2 * MAX_TOLD_BYTES, MAX_TOLD_BYTES / 2, MAX_TOLD_BYTES / 4, MAX_TOLD_BYTES];
+        let rows: Vec<_> = (0..).zip(sizes).map(|(id, bytes)| message(id, bytes)).collect();
+        let rows: Vec<_> = rows.iter().collect();
+        let ids = |part: &[&(usize, Row)]| part.iter().map(|(_, row)| row.key[1]).collect();
+        let told: Vec<Vec<i64>> = parts(&rows).map(ids).collect();
+        assert_eq!(told, [vec![0], vec![1], vec![2, 3], vec![4]]);
+        assert_eq!(parts(&[]).count(), 0);
+    }
 }

@@ -107,14 +107,12 @@ impl Flush<'_> {
             }
         };
         if Recording::of(self.tracking, table, self.shared).shared {
-            let told = self.encode(&statements, table, &rows);
-            return Ok(written + self.merge_shared(table, last_round, &told).await?);
+            return Ok(written + self.merge_shared(&statements, table, last_round, &rows).await?);
         }
         for round in 0..=last_round {
             let of_round: Vec<_> = rows.iter().copied().filter(|(of, _)| *of == round).collect();
-            // Those of the first round may all have been copied.
-            if !of_round.is_empty() {
-                let told = self.encode(&statements, table, &of_round);
+            for part in copy::parts(&of_round) {
+                let told = self.encode(&statements, table, part);
                 written += self.merge_round(&statements, table, &told).await?;
             }
         }
@@ -165,14 +163,18 @@ impl Flush<'_> {
     /// Merges rows of guilds that several bots see: which of them tell what is past has to be noted.
     async fn merge_shared(
         &mut self,
+        statements: &RoundStatements,
         table: &'static Table,
         last_round: usize,
-        told: &ToldRows,
+        rows: &[&(usize, Row)],
     ) -> Result<u64, Error> {
         let transaction = self.transaction;
         let Recording { tracked, history, .. } = Recording::of(self.tracking, table, true);
         transaction.batch_execute(&sql::create_told_table(table)).await?;
-        transaction.execute(&sql::fill_told_table(table), &[told]).await?;
+        for part in copy::parts(rows) {
+            let told = self.encode(statements, table, part);
+            transaction.execute(&sql::fill_told_table(table), &[&told]).await?;
+        }
         let mut written = 0;
         for round in (0..=last_round).map(Round::Nth) {
             transaction.batch_execute(&echoes::set_past_aside(table, history, round)).await?;
