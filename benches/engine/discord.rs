@@ -1,7 +1,7 @@
 //! A gateway that sends what was prepared: as fast as it is taken, or at a rate.
 //!
 //! It costs next to nothing, so that the cores are left to the engine and PostgreSQL. What it sends is
-//! compressed beforehand; each phase is a zstd frame of its own, as are the few payloads in between.
+//! compressed beforehand, in zstd frames of many messages; the few payloads in between are frames of their own.
 
 use std::{
     collections::BTreeMap,
@@ -26,26 +26,29 @@ use crate::machine::thread_cpu_seconds;
 
 /// How often events at a rate are sent.
 const TICK: Duration = Duration::from_millis(2);
-/// Messages that are sent before what has come meanwhile is read.
-const AT_ONCE: usize = 1_000;
+/// Messages of a zstd frame: only between two of them can anything else be sent.
+const OF_FRAME: usize = 1_000;
 const HEARTBEAT_INTERVAL_MS: u64 = 41_250;
 
 /// What one shard is sent, phase by phase; the first one begins with READY and follows IDENTIFY.
 pub(crate) type Phases = Vec<Vec<Bytes>>;
 
-/// Compresses the payloads of a phase.
+/// Compresses payloads, so many of them in a frame.
 pub(crate) fn compressed(payloads: impl Iterator<Item = String>) -> Vec<Bytes> {
-    let mut encoder = zstd::stream::write::Encoder::new(Vec::new(), 1).unwrap();
     let mut messages: Vec<Bytes> = Vec::new();
     let mut payloads = payloads.peekable();
-    while let Some(payload) = payloads.next() {
-        encoder.write_all(payload.as_bytes()).unwrap();
-        if payloads.peek().is_none() {
-            messages.push(encoder.finish().unwrap().into());
-            return messages;
+    while payloads.peek().is_some() {
+        let mut encoder = zstd::stream::write::Encoder::new(Vec::new(), 1).unwrap();
+        let mut of_frame = payloads.by_ref().take(OF_FRAME).peekable();
+        while let Some(payload) = of_frame.next() {
+            encoder.write_all(payload.as_bytes()).unwrap();
+            if of_frame.peek().is_none() {
+                break;
+            }
+            encoder.flush().unwrap();
+            messages.push(std::mem::take(encoder.get_mut()).into_boxed_slice().into());
         }
-        encoder.flush().unwrap();
-        messages.push(std::mem::take(encoder.get_mut()).into_boxed_slice().into());
+        messages.push(encoder.finish().unwrap().into());
     }
     messages
 }
@@ -185,27 +188,24 @@ impl Connection {
             let due = per_second.map_or(messages.len(), |per_second| {
                 ((began.elapsed().as_secs_f64() * per_second) as usize).min(messages.len())
             });
-            // A reader that is behind gets its heartbeats answered all the same.
-            let due = due.min(sent + AT_ONCE);
+            let due = due.min((sent / OF_FRAME + 1) * OF_FRAME);
             for message in &messages[sent..due] {
                 self.socket.feed(Message::binary(message.clone())).await.map_err(|_| Over)?;
             }
             sent = due;
             self.socket.flush().await.map_err(|_| Over)?;
-            // Not `now_or_never`: the socket would wake nobody when it can be written to again.
-            tokio::select! {
-                biased;
-                message = self.socket.next() => self.receive(message).await?,
-                () = std::future::ready(()) => {}
-            }
-            let is_behind = per_second.is_none_or(|per_second| {
-                began.elapsed().as_secs_f64() * per_second >= (sent + AT_ONCE) as f64
-            });
-            if sent < messages.len() && !is_behind {
+            // Who is behind with reading gets its heartbeats answered all the same.
+            if sent.is_multiple_of(OF_FRAME) {
                 tokio::select! {
-                    () = tokio::time::sleep(TICK) => {}
+                    biased;
                     message = self.socket.next() => self.receive(message).await?,
+                    () = std::future::ready(()) => {}
                 }
+            }
+            let is_ahead = per_second
+                .is_some_and(|per_second| began.elapsed().as_secs_f64() * per_second < sent as f64);
+            if is_ahead {
+                tokio::time::sleep(TICK).await;
             }
         }
         *self.progress.lock().unwrap().sent.entry(self.next_phase).or_default() += 1;

@@ -44,6 +44,7 @@ const NOT_LOOKED: u32 = 16;
 pub(super) struct RoundStatements {
     /// The number of the type of a told row.
     element: u32,
+    find_news: Option<Statement>,
     lock_with_others: Option<Statement>,
     lock_rows: Option<Statement>,
     count_late: Option<Statement>,
@@ -68,6 +69,7 @@ impl RoundStatements {
         let late = late::late_versions(table, Round::Given);
         Ok(Self {
             element,
+            find_news: prepare(sql::find_news(table)).await?,
             lock_with_others: prepare(sql::lock_with_others(table)).await?,
             lock_rows: prepare(sql::lock_rows(table, Round::Given)).await?,
             count_late: prepare(late.map(|late| late.count)).await?,
@@ -112,8 +114,7 @@ impl Flush<'_> {
         for round in 0..=last_round {
             let of_round: Vec<_> = rows.iter().copied().filter(|(of, _)| *of == round).collect();
             for part in copy::parts(&of_round) {
-                let told = self.encode(&statements, table, part);
-                written += self.merge_round(&statements, table, &told).await?;
+                written += self.merge_part(&statements, table, part).await?;
             }
         }
         Ok(written)
@@ -131,7 +132,33 @@ impl Flush<'_> {
         })
     }
 
-    /// Merges the rows of a round.
+    /// Merges rows of a round, of which those that several partitions write are looked at before.
+    async fn merge_part(
+        &mut self,
+        statements: &RoundStatements,
+        table: &'static Table,
+        rows: &[&(usize, Row)],
+    ) -> Result<u64, Error> {
+        let told = self.encode(statements, table, rows);
+        let Some(find_news) = &statements.find_news else {
+            return self.merge_round(statements, table, &told).await;
+        };
+        let transaction: &Transaction<'_> = self.transaction;
+        let news = transaction.query(find_news, &[&told]).await?;
+        let mut places: Vec<usize> = news.iter().filter_map(place).collect();
+        places.sort_unstable();
+        if places.len() == rows.len() {
+            return self.merge_round(statements, table, &told).await;
+        }
+        let news: Vec<_> = places.iter().filter_map(|place| rows.get(*place).copied()).collect();
+        if news.is_empty() {
+            return Ok(0);
+        }
+        let told = self.encode(statements, table, &news);
+        self.merge_round(statements, table, &told).await
+    }
+
+    /// Merges told rows of a round.
     async fn merge_round(
         &mut self,
         statements: &RoundStatements,
@@ -290,10 +317,11 @@ impl Flush<'_> {
         let params: Vec<&(dyn ToSql + Sync)> =
             keys.iter().map(|key| key as &(dyn ToSql + Sync)).collect();
         let found = self.transaction.query(&sql::find_there(lane.table), &params).await?;
-        let place = |row: &tokio_postgres::Row| {
-            let place = usize::try_from(row.get::<_, i64>(0)).ok()?.checked_sub(1)?;
-            places.get(place).copied()
-        };
-        Ok(found.iter().filter_map(place).collect())
+        Ok(found.iter().filter_map(|row| places.get(place(row)?).copied()).collect())
     }
+}
+
+/// A place from 0 that PostgreSQL counts from 1.
+fn place(row: &tokio_postgres::Row) -> Option<usize> {
+    usize::try_from(row.get::<_, i64>(0)).ok()?.checked_sub(1)
 }
