@@ -22,7 +22,7 @@ mod tls;
 pub use self::{
     error::{PostgresError, StoreError},
     flush::{FlushReport, Flusher, table_names},
-    flush_set::{FlushSet, LaneRows, Progress, Retried},
+    flush_set::{FlushSet, FlushStep, LaneRows, Progress, Retried},
     monthly_partitions::ensure_message_partitions,
     target::DatabaseTarget,
 };

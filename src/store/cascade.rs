@@ -6,7 +6,7 @@
 
 use tokio_postgres::{Error, types::ToSql};
 
-use super::{FlushSet, flush::work::Work, sessions::time};
+use super::{FlushStep, flush::work::Work, sessions::time};
 use crate::table::{
     Merge, Table,
     cascade::{Cascade, Cause, Effect, Rows, when_missing},
@@ -20,14 +20,15 @@ pub(super) async fn apply(
     transaction: &Work<'_>,
     table: &'static Table,
     recording: Recording,
-    set: &FlushSet,
+    step: &FlushStep,
+    late: bool,
 ) -> Result<u64, Error> {
     let mut recorded = 0;
-    for alike in set.cascades.chunk_by(|a, b| a.cause.is_like(&b.cause)) {
+    for alike in step.cascades.chunk_by(|a, b| a.cause.is_like(&b.cause)) {
         match &alike[0].cause {
             Cause::Gone { effects, .. } => {
                 for effect in effects.iter().filter(|effect| std::ptr::eq(effect.table, table)) {
-                    recorded += gone(transaction, effect, recording, set.late, alike, None).await?;
+                    recorded += gone(transaction, effect, recording, late, alike, None).await?;
                 }
             }
             Cause::ThreadsListed { .. } if std::ptr::eq(table, &raw const CHANNELS) => {
@@ -46,7 +47,8 @@ pub(super) async fn follow(
     transaction: &Work<'_>,
     table: &'static Table,
     recording: impl Fn(&Table) -> Recording,
-    set: &FlushSet,
+    step: &FlushStep,
+    late: bool,
     missing: &[Cascade],
 ) -> Result<u64, Error> {
     let mut recorded = 0;
@@ -55,17 +57,17 @@ pub(super) async fn follow(
         let is_own = std::ptr::eq(from, table);
         let left = missing
             .iter()
-            .filter(|cascade| is_own || !set.tells_all(from, cascade.guild_id, cascade.origin));
+            .filter(|cascade| is_own || !step.tells_all(from, cascade.guild_id, cascade.origin));
         let left: Vec<Cascade> = left.cloned().collect();
         if left.is_empty() {
             continue;
         }
         let listed = is_own.then(|| {
-            let keys = set.sets_of(table).flat_map(|set| &set.present);
+            let keys = step.sets_of(table).flat_map(|set| &set.present);
             keys.map(|key| (key[0], key[1])).unzip()
         });
         let recording = recording(effect.table);
-        recorded += gone(transaction, effect, recording, set.late, &left, listed.as_ref()).await?;
+        recorded += gone(transaction, effect, recording, late, &left, listed.as_ref()).await?;
     }
     Ok(recorded)
 }

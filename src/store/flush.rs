@@ -21,7 +21,8 @@ use self::{
     work::{Statements, Work},
 };
 use super::{
-    FlushSet, LaneRows, cascade, monthly_partitions::MonthlyPartitions, rejected, sessions,
+    FlushSet, FlushStep, LaneRows, cascade, monthly_partitions::MonthlyPartitions, rejected,
+    sessions,
 };
 use crate::{
     id::partition_of,
@@ -108,7 +109,7 @@ impl Flusher {
     /// # Errors
     /// Whatever PostgreSQL says; then nothing is written.
     pub async fn flush(&mut self, set: &FlushSet) -> Result<FlushReport, Error> {
-        for lane in set.lanes.iter().filter(|lane| lane.table.partitioned_by_id) {
+        for lane in set.lanes().filter(|lane| lane.table.partitioned_by_id) {
             let ids = lane.rows.iter().map(|(_, row)| row.key[1]);
             self.months.ensure_of_ids(&self.client, ids).await?;
         }
@@ -177,35 +178,47 @@ impl Flush<'_> {
         for start in &set.sessions {
             guilds.extend(self.start_session(start).await?);
         }
-        self.look_at_guilds().await?;
-        // All of them before any row: what follows from an end is found in the tables as they were then.
-        if !set.cascades.is_empty() {
-            transaction.batch_execute(sql::WITH_ARRAYS).await?;
-            for table in TABLES {
-                let recording = Recording::of(self.tracking, table, self.shared);
-                self.report.changes += cascade::apply(transaction, table, recording, set).await?;
+        self.look_at_guilds(&set.steps).await?;
+        for (place, step) in set.steps.iter().enumerate() {
+            if place > 0 {
+                // What the steps before told of them makes more of it news.
+                self.know_guilds(step.guilds().collect()).await?;
             }
-            transaction.batch_execute(sql::BY_KEY_AGAIN).await?;
+            self.write_step(step).await?;
         }
-        for (place, table) in TABLES.into_iter().enumerate() {
-            for lane in set.lanes.iter().filter(|lane| std::ptr::eq(lane.table, table)) {
-                if !lane.sets.is_empty() {
-                    transaction.batch_execute(sql::WITH_ARRAYS).await?;
-                    self.mark_absent(lane).await?;
-                    transaction.batch_execute(sql::BY_KEY_AGAIN).await?;
-                }
-                self.report.written[place] += self.merge(place, lane).await?;
-                if std::ptr::eq(lane.table, &raw const GUILD_BOTS) {
-                    guilds.extend(lane.rows.iter().map(|(_, row)| row.key[0]));
-                }
-            }
-        }
+        let of_bots = set.lanes().filter(|lane| std::ptr::eq(lane.table, &raw const GUILD_BOTS));
+        guilds.extend(of_bots.flat_map(|lane| lane.rows.iter().map(|(_, row)| row.key[0])));
         if !guilds.is_empty() {
             sessions::derive_guild_states(transaction, &guilds).await?;
         }
         rejected::settle(transaction, &set.retried).await?;
         sessions::insert_rejected(transaction, &set.rejected).await?;
         sessions::save_progress(transaction, set).await
+    }
+
+    async fn write_step(&mut self, step: &FlushStep) -> Result<(), Error> {
+        let (transaction, late) = (self.transaction, self.set.late);
+        // All of them before any row: what follows from an end is found in the tables as they were then.
+        if !step.cascades.is_empty() {
+            transaction.batch_execute(sql::WITH_ARRAYS).await?;
+            for table in TABLES {
+                let recording = Recording::of(self.tracking, table, self.shared);
+                self.report.changes +=
+                    cascade::apply(transaction, table, recording, step, late).await?;
+            }
+            transaction.batch_execute(sql::BY_KEY_AGAIN).await?;
+        }
+        for (place, table) in TABLES.into_iter().enumerate() {
+            for lane in step.lanes.iter().filter(|lane| std::ptr::eq(lane.table, table)) {
+                if !lane.sets.is_empty() {
+                    transaction.batch_execute(sql::WITH_ARRAYS).await?;
+                    self.mark_absent(step, lane).await?;
+                    transaction.batch_execute(sql::BY_KEY_AGAIN).await?;
+                }
+                self.report.written[place] += self.merge(place, lane).await?;
+            }
+        }
+        Ok(())
     }
 
     /// READY: guilds of the shard that it does not list were left while the bot was away; listed ones
@@ -231,30 +244,10 @@ impl Flush<'_> {
         Ok(changed)
     }
 
-    /// Notes what is known of the guilds that the flush tells of.
-    async fn look_at_guilds(&mut self) -> Result<(), Error> {
-        let is_of_guild = |table: &Table| table.columns[0].name == "guild_id";
-        let lanes = self.set.lanes.iter().filter(|lane| is_of_guild(lane.table));
-        let mut guilds: Vec<i64> =
-            lanes.flat_map(|lane| lane.rows.iter().map(|(_, row)| row.key[0])).collect();
-        guilds.extend(self.set.cascades.iter().map(|cascade| cascade.guild_id));
-        guilds.extend(
-            self.set
-                .lanes
-                .iter()
-                .flat_map(|lane| lane.sets.iter().map(|(_, set)| set.scope.values[0])),
-        );
-        guilds.sort_unstable();
-        guilds.dedup();
-        if guilds.is_empty() {
-            return Ok(());
-        }
-        let mut shared: Vec<i64> = Vec::new();
-        for row in self.transaction.query(changes::KNOWN_GUILDS, &[&guilds]).await? {
-            let known = KnownGuild { confirmed: row.get(1), listed: row.get(2) };
-            self.guilds.insert(row.get(0), known);
-            shared.extend(row.get::<_, bool>(3).then(|| row.get::<_, i64>(0)));
-        }
+    /// Notes what is known of the guilds that the flush tells of, and whether several bots see one of them.
+    async fn look_at_guilds(&mut self, steps: &[FlushStep]) -> Result<(), Error> {
+        let guilds = steps.iter().flat_map(FlushStep::guilds).collect();
+        let shared = self.know_guilds(guilds).await?;
         self.shared = !shared.is_empty();
         if self.shared {
             self.transaction.batch_execute(echoes::CREATE_SHARED_GUILDS).await?;
@@ -267,9 +260,25 @@ impl Flush<'_> {
         Ok(())
     }
 
+    /// Notes what is known of guilds. Returns those that several bots see.
+    async fn know_guilds(&mut self, mut guilds: Vec<i64>) -> Result<Vec<i64>, Error> {
+        guilds.sort_unstable();
+        guilds.dedup();
+        let mut shared: Vec<i64> = Vec::new();
+        if guilds.is_empty() {
+            return Ok(shared);
+        }
+        for row in self.transaction.query(changes::KNOWN_GUILDS, &[&guilds]).await? {
+            let known = KnownGuild { confirmed: row.get(1), listed: row.get(2) };
+            self.guilds.insert(row.get(0), known);
+            shared.extend(row.get::<_, bool>(3).then(|| row.get::<_, i64>(0)));
+        }
+        Ok(shared)
+    }
+
     /// Marks what is missing from complete sets as gone, and what follows from that. Sets of one round share
     /// no rows.
-    async fn mark_absent(&mut self, lane: &LaneRows) -> Result<(), Error> {
+    async fn mark_absent(&mut self, step: &FlushStep, lane: &LaneRows) -> Result<(), Error> {
         let recording = Recording::of(self.tracking, lane.table, self.shared);
         let rounds: BTreeSet<(usize, usize)> =
             lane.sets.iter().map(|(round, set)| (*round, set.scope.len)).collect();
@@ -312,7 +321,7 @@ impl Flush<'_> {
                     .iter()
                     .filter_map(|row| missing(&sets, row.get(0), row.get(1), effects))
                     .collect();
-                self.follow(lane.table, &missing).await?;
+                self.follow(step, lane.table, &missing).await?;
                 rows.len() as u64
             };
             if recording.tracked.delete {
@@ -323,11 +332,17 @@ impl Flush<'_> {
     }
 
     /// Nearly always nothing is missing, and then this costs nothing.
-    async fn follow(&mut self, table: &'static Table, missing: &[Cascade]) -> Result<(), Error> {
+    async fn follow(
+        &mut self,
+        step: &FlushStep,
+        table: &'static Table,
+        missing: &[Cascade],
+    ) -> Result<(), Error> {
         if !missing.is_empty() {
             let recording = |table: &Table| Recording::of(self.tracking, table, self.shared);
+            let (transaction, late) = (self.transaction, self.set.late);
             self.report.changes +=
-                cascade::follow(self.transaction, table, recording, self.set, missing).await?;
+                cascade::follow(transaction, table, recording, step, late, missing).await?;
         }
         Ok(())
     }

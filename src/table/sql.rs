@@ -62,6 +62,12 @@ pub fn fill_told_table(table: &Table) -> String {
     format!("insert into {} select * from {}", told_table(table), Round::Given.rows(table))
 }
 
+/// Empties it before that.
+#[must_use]
+pub fn empty_told_table(table: &Table) -> String {
+    format!("delete from {}", told_table(table))
+}
+
 /// How statements are planned that look up each told row by its key: 2 µs each, however large the table.
 /// The planner does not know how many rows are told, and would read a whole table for a handful: 7 ms for each
 /// statement where it has 16,000 rows. What is looked up by key is in memory, mostly.

@@ -257,7 +257,7 @@ async fn acknowledge(partition: usize, owed: Owed) {
 }
 
 fn committed_keys(set: &FlushSet) -> Vec<CommittedKeys> {
-    let tables = set.lanes.iter().map(|lane| CommittedKeys {
+    let tables = set.lanes().map(|lane| CommittedKeys {
         table: lane.table.name,
         keys: lane.rows.iter().filter(|(round, _)| *round == 0).map(|(_, row)| row.key).collect(),
     });

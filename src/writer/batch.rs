@@ -1,30 +1,32 @@
 //! What a partition has taken in and not yet flushed.
 //!
+//! Nearly everything is in the first step. What must be written behind something of its guild is in the next one,
+//! with whatever comes later of that guild; rows that belong to no guild are always in the first.
+//!
 //! **Invariant:** a batch is only ever flushed whole, in one transaction, together with the
 //! sequences that it covers.
 
 use std::{
-    collections::{BTreeMap, HashSet},
+    collections::{BTreeMap, HashMap},
     sync::Arc,
     time::{Duration, Instant},
 };
 
-use super::lane::{Growth, Lane};
+use super::{lane::Growth, step::Step};
 use crate::{
     id::{Session, ShardKey},
-    store::{FlushSet, LaneRows, Progress},
+    store::{FlushSet, Progress},
     table::{
-        Change, Row, Source, Table, Tracking,
-        cascade::{Cascade, Cause, when_missing},
-        change::{RejectedEvent, ReplacedSet, SessionStart},
-        guilds::{GUILD_BOTS, guild_bot},
-        members::{MEMBERS, PRESENCES},
-        users::USERS,
+        Change, Table, Tracking,
+        change::{RejectedEvent, SessionStart},
+        guilds::GUILDS,
     },
 };
 
 /// Most rows that one key, and sets that one scope may have in a batch. Each costs a further statement per flush.
 const MAX_ROUNDS: usize = 16;
+/// The same of steps.
+const MAX_STEPS: usize = 16;
 
 /// When a batch is full.
 #[derive(Clone, Copy, Debug)]
@@ -40,7 +42,7 @@ pub struct BatchLimits {
 /// Why a batch is flushed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FlushTrigger {
-    /// It has too many rows, or too many rows of one key.
+    /// It has too many rows, or too many of one key or too many steps.
     Rows,
     /// It holds too many bytes.
     Bytes,
@@ -48,15 +50,11 @@ pub enum FlushTrigger {
     Interval,
     /// A new session begins; what came before must be written before.
     Session,
-    /// Something is gone, or no longer listed, and what waits has to be written before, or its
-    /// history would be lost; or what comes is news only because of what waits.
-    Order,
 }
 
 impl FlushTrigger {
     /// Every trigger, for metrics.
-    pub const ALL: [Self; 5] =
-        [Self::Rows, Self::Bytes, Self::Interval, Self::Session, Self::Order];
+    pub const ALL: [Self; 4] = [Self::Rows, Self::Bytes, Self::Interval, Self::Session];
 
     /// Its label.
     #[must_use]
@@ -66,7 +64,6 @@ impl FlushTrigger {
             Self::Bytes => "bytes",
             Self::Interval => "interval",
             Self::Session => "session",
-            Self::Order => "order",
         }
     }
 }
@@ -74,10 +71,11 @@ impl FlushTrigger {
 /// Unflushed changes of a partition.
 pub struct Batch {
     opened_at: Option<Instant>,
-    lanes: Vec<Lane>,
-    /// Guilds that a GUILD_CREATE in this batch confirmed.
-    confirmed: HashSet<i64>,
-    cascades: Vec<Cascade>,
+    tracking: Arc<Tracking>,
+    /// There is always a first one.
+    steps: Vec<Step>,
+    /// The step of what comes of a guild, where it is not the first one.
+    places: HashMap<i64, usize>,
     sessions: Vec<SessionStart>,
     rejected: Vec<RejectedEvent>,
     progress: BTreeMap<ShardKey, (Arc<Session>, u64)>,
@@ -88,19 +86,19 @@ pub struct Batch {
 
 impl Default for Batch {
     fn default() -> Self {
-        Self::new(&Tracking::default())
+        Self::new(Arc::default())
     }
 }
 
 impl Batch {
     /// An empty batch.
     #[must_use]
-    pub fn new(tracking: &Tracking) -> Self {
+    pub fn new(tracking: Arc<Tracking>) -> Self {
         Self {
             opened_at: None,
-            lanes: Lane::all(tracking),
-            confirmed: HashSet::new(),
-            cascades: Vec::new(),
+            steps: vec![Step::new(&tracking)],
+            tracking,
+            places: HashMap::new(),
             sessions: Vec::new(),
             rejected: Vec::new(),
             progress: BTreeMap::new(),
@@ -110,92 +108,61 @@ impl Batch {
         }
     }
 
-    /// Whether the changes of one event must not be in one batch with what waits: they would hide the
-    /// history of it, or what they find of a guild would be taken for its first load.
-    #[must_use]
-    pub fn must_precede(&self, changes: &[Change]) -> bool {
-        self.rows > 0
-            && changes.iter().any(|change| match change {
-                Change::Set(set) => self.lane_of(set.table).hides(set) || self.may_follow(set),
-                Change::Cascade(cascade) => self.concerns(cascade),
-                Change::Row(table, row) => {
-                    row.origin.source == Source::Sync
-                        && !(is(table, &MEMBERS) || is(table, &USERS) || is(table, &PRESENCES))
-                        && self.confirmed.contains(&row.key[0])
-                }
-                Change::SessionStart(_) | Change::MemberChunk(_) | Change::Reject(_) => false,
-            })
+    /// Makes way for the changes of one event, which are pushed next: if something of its guild must be written
+    /// before them, they will be in a later step.
+    pub fn make_way(&mut self, changes: &[Change]) {
+        let mut guilds: Vec<i64> = changes.iter().filter_map(guild_of).collect();
+        guilds.sort_unstable();
+        guilds.dedup();
+        let Some(step) = guilds.iter().map(|guild_id| self.place(*guild_id)).max() else { return };
+        let is_behind = self.steps.get(step).is_some_and(|step| step.must_precede(changes));
+        let step = step + usize::from(is_behind);
+        if step > 0 {
+            self.places.extend(guilds.into_iter().map(|guild_id| (guild_id, step)));
+        }
+    }
+
+    /// What comes of the guild from now on is written behind what has come.
+    pub fn complete(&mut self, guild_id: i64) {
+        *self.places.entry(guild_id).or_default() += 1;
+    }
+
+    fn place(&self, guild_id: i64) -> usize {
+        self.places.get(&guild_id).copied().unwrap_or(0)
+    }
+
+    fn step_of(&mut self, change: &Change) -> &mut Step {
+        let place = guild_of(change).map_or(0, |guild_id| self.place(guild_id));
+        while self.steps.len() <= place {
+            self.steps.push(Step::new(&self.tracking));
+        }
+        &mut self.steps[place]
     }
 
     /// Takes a change in. Member chunks are no rows: the partition keeps them.
     pub fn push(&mut self, change: Change) {
-        match change {
-            Change::Row(table, row) => self.fold(table, row),
-            Change::Set(set) => {
-                let growth = self.lane(set.table).replace(set);
-                self.grow(growth);
+        let step = self.step_of(&change);
+        let growth = match change {
+            Change::Row(table, row) => step.fold(table, row),
+            Change::Set(set) => step.replace(set),
+            Change::Cascade(cascade) => step.cascade(cascade),
+            Change::SessionStart(start) => {
+                self.sessions.push(start);
+                Growth::default()
             }
-            Change::Cascade(cascade) => {
-                // Told twice with nothing in between that it concerns: the first time counts.
-                if !self.cascades.iter().any(|earlier| earlier.repeats(&cascade)) {
-                    self.rows += 1;
-                    self.cascades.push(cascade);
-                }
-            }
-            Change::SessionStart(start) => self.sessions.push(start),
             Change::Reject(event) => {
-                self.bytes += event.payload.len();
-                self.rows += 1;
+                let growth = Growth { rows: 1, bytes: event.payload.len(), rounds: 0 };
                 self.rejected.push(event);
+                growth
             }
-            Change::MemberChunk(_) => debug_assert!(false, "the partition keeps member chunks"),
-        }
-    }
-
-    /// Whether the cascade says something about what is in the batch, which then has to be written
-    /// before it.
-    fn concerns(&self, cascade: &Cascade) -> bool {
-        let listed_before = matches!(cascade.cause, Cause::ThreadsListed { .. })
-            && self.cascades.iter().any(|earlier| {
-                earlier.guild_id == cascade.guild_id && earlier.cause.is_like(&cascade.cause)
-            });
-        listed_before || cascade.cause.tables().any(|table| self.lane_of(table).concerns(cascade))
-    }
-
-    /// Whether what waits might be among what follows from rows that are missing from the set.
-    fn may_follow(&self, set: &ReplacedSet) -> bool {
-        let effects = when_missing(set.table);
-        if effects.is_empty() {
-            return false;
-        }
-        let present: HashSet<i64> = set.present.iter().map(|key| key[1]).collect();
-        let (guild_id, is_gone) = (set.scope.values[0], |id| !present.contains(&id));
-        let mut tables = effects.iter().map(|effect| effect.table);
-        tables.any(|table| self.lane_of(table).may_follow(guild_id, effects, is_gone))
-    }
-
-    fn fold(&mut self, table: &'static Table, row: Row) {
-        if is(table, &GUILD_BOTS) && row.tells(guild_bot::CONFIRMED_AT) {
-            self.confirmed.insert(row.key[0]);
-        }
-        let growth = self.lane(table).fold(row);
-        self.grow(growth);
-    }
-
-    fn grow(&mut self, growth: Growth) {
+            Change::MemberChunk(_) => {
+                debug_assert!(false, "the partition keeps member chunks");
+                Growth::default()
+            }
+        };
         self.rows += growth.rows;
         self.bytes += growth.bytes;
         self.rounds = self.rounds.max(growth.rounds);
-    }
-
-    fn lane_of(&self, table: &'static Table) -> &Lane {
-        let lane = self.lanes.iter().find(|lane| is(lane.table(), table));
-        lane.expect("every table that events write is in TABLES")
-    }
-
-    fn lane(&mut self, table: &'static Table) -> &mut Lane {
-        let lane = self.lanes.iter_mut().find(|lane| is(lane.table(), table));
-        lane.expect("every table that events write is in TABLES")
     }
 
     /// Makes sure that it is written, be it empty: something waits for that.
@@ -226,7 +193,8 @@ impl Batch {
     #[must_use]
     pub fn trigger(&self, limits: &BatchLimits, now: Instant) -> Option<FlushTrigger> {
         let opened_at = self.opened_at?;
-        if self.rows >= limits.rows || self.rounds >= MAX_ROUNDS {
+        let is_long = self.rounds >= MAX_ROUNDS || self.steps.len() >= MAX_STEPS;
+        if self.rows >= limits.rows || is_long {
             Some(FlushTrigger::Rows)
         } else if self.bytes >= limits.bytes {
             Some(FlushTrigger::Bytes)
@@ -240,19 +208,13 @@ impl Batch {
     /// What the store writes.
     #[must_use]
     pub fn into_flush_set(self, partition: usize, partitions: usize) -> FlushSet {
-        let lanes = self.lanes.into_iter().map(|lane| {
-            let table = lane.table();
-            let (rows, sets) = lane.into_parts();
-            LaneRows { table, rows, sets }
-        });
         let progress = self.progress.into_values();
         let progress: Vec<_> =
             progress.map(|(session, sequence)| Progress { session, sequence }).collect();
         FlushSet {
             partition,
             partitions,
-            lanes: lanes.filter(|lane| !lane.is_empty()).collect(),
-            cascades: self.cascades,
+            steps: self.steps.into_iter().map(Step::into_flush_step).collect(),
             sessions: self.sessions,
             rejected: self.rejected,
             origin: progress.first().cloned(),
@@ -262,17 +224,32 @@ impl Batch {
     }
 }
 
-fn is(table: &Table, other: &'static Table) -> bool {
-    std::ptr::eq(table, other)
+/// The guild of a change, if it belongs to one: direct messages belong to guild 0.
+fn guild_of(change: &Change) -> Option<i64> {
+    let is_of_guild = |table: &Table| {
+        table.columns[0].name == "guild_id" || std::ptr::eq(table, &raw const GUILDS)
+    };
+    match change {
+        Change::Row(table, row) => is_of_guild(table).then_some(row.key[0]),
+        Change::Set(set) => Some(set.scope.values[0]),
+        Change::Cascade(cascade) => Some(cascade.guild_id),
+        Change::SessionStart(_) | Change::MemberChunk(_) | Change::Reject(_) => None,
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::table::{
-        RowBuilder,
-        guilds::ROLES,
-        messages::{CONTENT, MESSAGES},
+    use crate::{
+        store::FlushStep,
+        table::{
+            Origin, RowBuilder,
+            change::{ReplacedSet, Scope},
+            guilds::ROLES,
+            members::{MEMBERS, NICK},
+            messages::{CONTENT, MESSAGES},
+            users::{USERNAME, USERS},
+        },
     };
     use twilight_model::gateway::Intents;
 
@@ -303,7 +280,7 @@ mod tests {
         assert_eq!(batch.trigger(&LIMITS, now + Duration::from_millis(99)), None);
         assert_eq!(batch.trigger(&LIMITS, now + LIMITS.interval), Some(FlushTrigger::Interval));
         let set = batch.into_flush_set(0, 1);
-        assert!(set.lanes.is_empty());
+        assert!(set.steps.iter().all(FlushStep::is_empty));
         assert_eq!(set.progress[0].sequence, 4);
     }
 
@@ -332,6 +309,76 @@ mod tests {
         for edit in 0..MAX_ROUNDS {
             assert_eq!(batch.trigger(&limits, now), None);
             batch.push(row(&MESSAGES, 1, |row| row.text(CONTENT, &edit.to_string())));
+        }
+        assert_eq!(batch.trigger(&limits, now), Some(FlushTrigger::Rows));
+    }
+
+    fn nick(guild_id: i64, nick: &str) -> Change {
+        let mut row = RowBuilder::default();
+        row.begin(&MEMBERS, 1);
+        row.bigint(0, guild_id);
+        row.bigint(1, 7);
+        row.text(NICK, nick);
+        Change::Row(&MEMBERS, row.finish(&MEMBERS).expect("the key is set"))
+    }
+
+    /// A list of the members of a guild: nobody.
+    fn nobody(guild_id: i64) -> Change {
+        let (table, scope) = (&MEMBERS, Scope::guild(guild_id));
+        let set = ReplacedSet { table, scope, present: Vec::new(), origin: Origin::default() };
+        Change::Set(set)
+    }
+
+    fn take(batch: &mut Batch, event: Vec<Change>) {
+        batch.make_way(&event);
+        event.into_iter().for_each(|change| batch.push(change));
+    }
+
+    /// By step: guild, or 0, and key of each row.
+    fn steps(batch: Batch) -> Vec<Vec<(&'static str, i64)>> {
+        let steps = batch.into_flush_set(0, 1).steps.into_iter();
+        let rows = steps.map(|FlushStep { lanes, .. }| {
+            let of_lane = lanes.into_iter().flat_map(|lane| {
+                lane.rows.into_iter().map(move |(_, row)| (lane.table.name, row.key[0]))
+            });
+            of_lane.collect()
+        });
+        rows.collect()
+    }
+
+    #[test]
+    fn what_must_come_later_of_a_guild_is_in_a_later_step_with_all_that_follows_of_it() {
+        let tracking = Tracking::of_names(&["members.delete"]).expect("members have a tombstone");
+        let mut batch = Batch::new(Arc::new(tracking));
+        take(&mut batch, vec![nick(1, "a")]);
+        take(&mut batch, vec![nick(2, "a")]);
+        take(&mut batch, vec![nobody(1)]);
+        let user = row(&USERS, 0, |row| row.text(USERNAME, "u"));
+        take(&mut batch, vec![nick(1, "b"), user]);
+        take(&mut batch, vec![nick(2, "b")]);
+        let expected = [vec![("members", 1), ("members", 2), ("users", 1)], vec![("members", 1)]];
+        assert_eq!(steps(batch), expected);
+    }
+
+    #[test]
+    fn what_comes_of_a_guild_after_its_list_is_in_a_later_step() {
+        let mut batch = Batch::default();
+        take(&mut batch, vec![nick(1, "a")]);
+        batch.complete(1);
+        take(&mut batch, vec![nick(2, "a")]);
+        take(&mut batch, vec![nick(1, "b")]);
+        assert_eq!(steps(batch), [vec![("members", 1), ("members", 2)], vec![("members", 1)]]);
+    }
+
+    #[test]
+    fn many_steps_fill_a_batch() {
+        let (now, limits) = (Instant::now(), BatchLimits { rows: 1000, ..LIMITS });
+        let mut batch = Batch::default();
+        batch.cover(&session(), 1, now);
+        for _ in 1..MAX_STEPS {
+            assert_eq!(batch.trigger(&limits, now), None);
+            batch.complete(1);
+            take(&mut batch, vec![nick(1, "a")]);
         }
         assert_eq!(batch.trigger(&limits, now), Some(FlushTrigger::Rows));
     }

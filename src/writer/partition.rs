@@ -48,8 +48,6 @@ pub struct Partition {
     changes: Vec<Change>,
     tracking: Arc<Tracking>,
     open: OpenBatch,
-    /// What comes next begins a new batch.
-    open_is_complete: bool,
     closed: VecDeque<ClosedBatch>,
 }
 
@@ -67,8 +65,8 @@ struct OpenBatch {
 }
 
 impl OpenBatch {
-    fn new(tracking: &Tracking) -> Self {
-        Self { batch: Batch::new(tracking), owed: Owed::default() }
+    fn new(tracking: &Arc<Tracking>) -> Self {
+        Self { batch: Batch::new(Arc::clone(tracking)), owed: Owed::default() }
     }
 }
 
@@ -134,7 +132,6 @@ impl Partition {
             changes: Vec::new(),
             open: OpenBatch::new(&tracking),
             tracking,
-            open_is_complete: false,
             closed: VecDeque::new(),
         }
     }
@@ -193,10 +190,7 @@ impl Partition {
         let received = Received { session, sequence: frame.sequence, at_us: frame.received_at_us };
         let mut changes = std::mem::take(&mut self.changes);
         let outcome = event::apply_guarded(received, &frame.text, &mut self.row, &mut changes);
-        // An event is in one batch as a whole.
-        if std::mem::take(&mut self.open_is_complete) || self.open.batch.must_precede(&changes) {
-            self.close(FlushTrigger::Order);
-        }
+        self.open.batch.make_way(&changes);
         let mut completed = Vec::new();
         for change in changes.drain(..) {
             match change {
@@ -223,8 +217,6 @@ impl Partition {
         // A guild of a million members does not leave room for its like behind.
         changes.shrink_to(CHANGES_KEPT);
         self.changes = changes;
-        // Members that are met from here on are news; those of the list were not.
-        self.open_is_complete = !completed.is_empty();
         for set in completed {
             self.finish_list(session, set, frame.received_at_us);
         }
@@ -246,10 +238,10 @@ impl Partition {
 
     /// A member list is complete: who is not in it has left, and the guild is in sync.
     fn finish_list(&mut self, session: &Session, set: ReplacedSet, at_us: i64) {
-        let row = &mut self.row;
+        let (row, guild_id) = (&mut self.row, set.scope.values[0]);
         row.begin(&GUILD_BOTS, at_us);
         row.changes_only();
-        row.bigint(0, set.scope.values[0]);
+        row.bigint(0, guild_id);
         row.bigint(1, session.shard.bot_id.cast_signed());
         row.bigint(guild_bot::MEMBERS_GENERATION, session.generation);
         row.timestamp_us(guild_bot::MEMBERS_SYNCED_AT, at_us);
@@ -257,6 +249,8 @@ impl Partition {
         row.origin = set.origin;
         self.open.batch.push(Change::Set(set));
         self.open.batch.push(Change::Row(&GUILD_BOTS, row));
+        // Members that are met from here on are news; those of the list were not.
+        self.open.batch.complete(guild_id);
     }
 
     /// The next batch to write, if one is due.
@@ -284,7 +278,6 @@ impl Partition {
 
     /// Closes the open batch, if there is anything in it.
     fn close(&mut self, trigger: FlushTrigger) {
-        self.open_is_complete = false;
         if self.open.batch.is_empty() {
             return;
         }

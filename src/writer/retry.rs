@@ -97,8 +97,7 @@ impl Retry {
         Ok(())
     }
 
-    /// Writes what `rows` say, in as few transactions as their order allows; when PostgreSQL refuses one,
-    /// in two of half the size.
+    /// Writes what `rows` say, in one transaction; when PostgreSQL refuses one, in two of half the size.
     async fn write(
         &mut self,
         rows: &[RejectedRow],
@@ -106,17 +105,13 @@ impl Retry {
     ) -> Result<(), RetryError> {
         let mut tried = Vec::new();
         let set = self.set_of(rows, &mut tried);
-        let (rows, rest) = rows.split_at(tried.len());
         let error = match self.flusher.flush(&set).await {
             Ok(report) => {
                 results.append(&mut tried);
                 if report.changes > 0 {
                     ring(&self.reader).await?;
                 }
-                if rest.is_empty() {
-                    return Ok(());
-                }
-                return Box::pin(self.write(rest, results)).await;
+                return Ok(());
             }
             Err(source) => StoreError::Query {
                 doing: "write rejected events",
@@ -133,7 +128,7 @@ impl Retry {
             }
             _ => return Err(error.into()),
         }
-        if rest.is_empty() { Ok(()) } else { Box::pin(self.write(rest, results)).await }
+        Ok(())
     }
 
     /// PostgreSQL refuses a row of what `row` says: it stays as it is, with that as its error.
@@ -160,16 +155,13 @@ impl Retry {
         Ok(())
     }
 
-    /// What the first of `rows` say, up to one that must not be in one transaction with those before.
+    /// What `rows` say.
     fn set_of(&mut self, rows: &[RejectedRow], tried: &mut Vec<RetriedEvent>) -> FlushSet {
         let (mut batch, mut retried) = (Batch::default(), Retried::default());
         for row in rows {
             let mut changes = Vec::new();
             let became = self.try_again(row, &mut changes, &mut retried);
-            if batch.must_precede(&changes) {
-                retried.kept.retain(|(id, ..)| *id != row.id);
-                break;
-            }
+            batch.make_way(&changes);
             changes.into_iter().for_each(|change| batch.push(change));
             if matches!(became, Became::Written | Became::WrittenInPart(_) | Became::Counted) {
                 retried.done.push(row.id);

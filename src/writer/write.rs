@@ -118,7 +118,7 @@ impl Writer {
             strain += strain_of(&error);
             if step != Step::GiveUp
                 && strain >= MOST_STRAIN
-                && let Some(half) = halve(set)
+                && let Some(half) = set.split_off_half()
             {
                 // One more failure over time or room halves it again; waiting would not make it smaller.
                 return Box::pin(self.write_both(half, set, MOST_STRAIN - TOO_MUCH)).await;
@@ -184,7 +184,7 @@ impl Writer {
         set: &mut FlushSet,
         error: &StoreError,
     ) -> Result<FlushReport, StoreError> {
-        if let Some(half) = halve(set) {
+        if let Some(half) = set.split_off_half() {
             return self.write_both(half, set, 0).await;
         }
         let reason = OneLine(error).to_string();
@@ -200,18 +200,6 @@ impl Writer {
         set.rejected.extend(rejected);
         Box::pin(self.write_part(set, 0)).await
     }
-}
-
-/// The first half of the rows; `None` when there is one key left, which stays in `set`.
-fn halve(set: &mut FlushSet) -> Option<FlushSet> {
-    let mut half = set.split_off_half();
-    if half.row_count() > 0 && set.row_count() > 0 {
-        return Some(half);
-    }
-    set.sessions.append(&mut half.sessions);
-    set.cascades.append(&mut half.cascades);
-    set.lanes.append(&mut half.lanes);
-    None
 }
 
 /// A progress of `set` that nothing written before had: it is there only if the set is.
@@ -239,7 +227,8 @@ fn strain_of(error: &StoreError) -> u32 {
 /// Takes all rows out of `set`.
 fn reject_rows(set: &mut FlushSet, reason: &str) -> Vec<RejectedEvent> {
     let Some(Progress { session, sequence }) = set.origin.clone() else { return Vec::new() };
-    let rows = set.lanes.iter_mut().flat_map(|lane| {
+    let lanes = set.steps.iter_mut().flat_map(|step| &mut step.lanes);
+    let rows = lanes.flat_map(|lane| {
         let table = lane.table;
         lane.rows.drain(..).map(move |(round, row)| (table, round, row))
     });

@@ -104,7 +104,7 @@ impl Dry {
 /// What is wrong with a flush set whatever it tells: PostgreSQL would refuse it, or it is larger than it
 /// has reason to be.
 fn fault(set: &FlushSet, text: &str) -> Option<String> {
-    for lane in &set.lanes {
+    for lane in set.lanes() {
         for (_, row) in &lane.rows {
             for column in staged(lane.table) {
                 let Some(payload) = row.get(lane.table, column) else { continue };

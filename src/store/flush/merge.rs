@@ -218,6 +218,8 @@ impl Flush<'_> {
             self.report.changes += row.get::<_, i64>(0).unsigned_abs();
             written += row.get::<_, i64>(1).unsigned_abs();
         }
+        // The next step has rows of its own.
+        transaction.batch_execute(&sql::empty_told_table(table)).await?;
         Ok(written)
     }
 
