@@ -205,7 +205,8 @@ impl Connection {
             let is_ahead = per_second
                 .is_some_and(|per_second| began.elapsed().as_secs_f64() * per_second < sent as f64);
             if is_ahead {
-                tokio::time::sleep(TICK).await;
+                let until_next = per_second.map_or(0.0, |per_second| 1.0 / per_second);
+                tokio::time::sleep(TICK.max(Duration::from_secs_f64(until_next))).await;
             }
         }
         *self.progress.lock().unwrap().sent.entry(self.next_phase).or_default() += 1;
