@@ -5,7 +5,10 @@
 
 use actix::{MailboxError, Recipient};
 use futures_util::{StreamExt, future::LocalBoxFuture, stream::FuturesUnordered};
-use std::sync::Arc;
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 use tokio::sync::{AcquireError, OwnedSemaphorePermit};
 
 use super::outbox::Outbox;
@@ -14,6 +17,13 @@ use crate::writer::message::{ApplyFrames, Committed, PartitionHandle};
 /// The largest part of a partition's credits that one message may hold: the writer can then work
 /// on one message while others are on their way.
 const MESSAGE_SHARE: u32 = 4;
+
+/// After a message to a partition, frames gather for so long, or until there are so many bytes: to wake the writer's
+/// thread for each of 20,000 frames a second took a third of the engine's time. The first frame after a rest goes
+/// at once.
+const GATHERING: Duration = Duration::from_millis(5);
+/// See [`GATHERING`].
+const GATHERED_BYTES: usize = 32 * 1024;
 
 /// Something that a partition was waited for is there.
 pub(super) struct Step {
@@ -40,6 +50,14 @@ struct Lane {
     /// Counts the partition's writers.
     writer: u64,
     state: LaneState,
+    /// Until when frames gather.
+    gathers_until: Option<Instant>,
+}
+
+impl Lane {
+    fn new(handle: PartitionHandle, writer: u64) -> Self {
+        Self { handle, writer, state: LaneState::Idle, gathers_until: None }
+    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -53,18 +71,24 @@ enum LaneState {
 
 impl Delivery {
     pub(super) fn new(partitions: Vec<PartitionHandle>, ack: Recipient<Committed>) -> Self {
-        let lane = |handle| Lane { handle, writer: 0, state: LaneState::Idle };
-        let lanes = partitions.into_iter().map(lane).collect();
+        let lanes = partitions.into_iter().map(|handle| Lane::new(handle, 0)).collect();
         Self { lanes, steps: FuturesUnordered::new(), ack }
     }
 
-    /// Sets every idle partition to work that has frames queued.
-    pub(super) fn start(&mut self, outbox: &mut Outbox) {
+    /// Sets every idle partition to work that has frames queued. Returns when to do so again, if frames gather.
+    pub(super) fn start(&mut self, outbox: &mut Outbox, now: Instant) -> Option<Instant> {
+        let mut again: Option<Instant> = None;
         for partition in 0..self.lanes.len() {
-            if self.lanes[partition].state == LaneState::Idle {
-                self.start_lane(partition, outbox);
+            let Lane { state, gathers_until, .. } = self.lanes[partition];
+            if state != LaneState::Idle || outbox.front_bytes(partition).is_none() {
+                continue;
+            }
+            match gathers_until.filter(|until| now < *until && outbox.bytes() < GATHERED_BYTES) {
+                Some(until) => again = Some(again.map_or(until, |again| again.min(until))),
+                None => self.start_lane(partition, outbox),
             }
         }
+        again
     }
 
     fn start_lane(&mut self, partition: usize, outbox: &mut Outbox) {
@@ -91,7 +115,12 @@ impl Delivery {
     }
 
     /// Goes on after a step. Returns the partition if its writer turned out to be gone.
-    pub(super) fn proceed(&mut self, step: Step, outbox: &mut Outbox) -> Option<usize> {
+    pub(super) fn proceed(
+        &mut self,
+        step: Step,
+        outbox: &mut Outbox,
+        now: Instant,
+    ) -> Option<usize> {
         let Step { partition, writer, outcome } = step;
         if self.lanes[partition].writer != writer {
             return None;
@@ -102,8 +131,8 @@ impl Delivery {
                 None
             }
             Outcome::Handed(Ok(())) => {
-                self.lanes[partition].state = LaneState::Idle;
-                self.start_lane(partition, outbox);
+                let lane = &mut self.lanes[partition];
+                (lane.state, lane.gathers_until) = (LaneState::Idle, Some(now + GATHERING));
                 None
             }
             Outcome::Paid(Err(_)) | Outcome::Handed(Err(_)) => {
@@ -153,7 +182,7 @@ impl Delivery {
     /// A partition has a new writer, which has received nothing.
     pub(super) fn replace(&mut self, partition: usize, handle: PartitionHandle) {
         if let Some(lane) = self.lanes.get_mut(partition) {
-            *lane = Lane { handle, writer: lane.writer + 1, state: LaneState::Idle };
+            *lane = Lane::new(handle, lane.writer + 1);
         }
     }
 }

@@ -266,7 +266,8 @@ impl Pump {
     }
 
     async fn next_event(&mut self, shard: Option<&mut Connection>, until: Instant) -> Event {
-        self.delivery.start(&mut self.intake.outbox);
+        let again = self.delivery.start(&mut self.intake.outbox, now());
+        let until = again.map_or(until, |again| again.min(until));
         if let Some(spooler) = &mut self.spooler {
             spooler.start(&mut self.intake.overflow, self.intake.outbox.bytes(), now());
         }
@@ -293,7 +294,7 @@ impl Pump {
     }
 
     fn on_delivered(&mut self, step: Step) {
-        if let Some(partition) = self.delivery.proceed(step, &mut self.intake.outbox) {
+        if let Some(partition) = self.delivery.proceed(step, &mut self.intake.outbox, now()) {
             warn!(
                 bot = self.key.bot_id,
                 shard = self.key.shard_id,
