@@ -80,8 +80,8 @@
 //!    [`table::TABLES`] and in the order of their key.
 //! 8. **History is what happened, once**, in the transaction that wrote the rows. Where folding would lose a
 //!    change the later row waits for the next round ([`writer::lane`]); where a set or a cascade would hide one
-//!    the batch is closed first ([`writer::batch`]). Replays, duplicates, second bots and first loads make none
-//!    ([`table::sql`]).
+//!    it waits for the next step of the flush ([`writer::batch`]). Replays, duplicates, second bots and first loads
+//!    make none ([`table::sql`]).
 //! 9. **An error of PostgreSQL has a class** ([`store::failure`]), the class a rule ([`writer`], [`store::outage`]):
 //!    it passes, it is about one row, or only somebody who changes something can help.
 //! 10. **Secrets have a type** ([`config::Secret`]) that does not show them.

@@ -27,7 +27,7 @@ use crate::machine::thread_cpu_seconds;
 /// How often events at a rate are sent.
 const TICK: Duration = Duration::from_millis(2);
 /// Messages of a zstd frame: only between two of them can anything else be sent.
-const OF_FRAME: usize = 1_000;
+const OF_FRAME: usize = 100;
 const HEARTBEAT_INTERVAL_MS: u64 = 41_250;
 
 /// What one shard is sent, phase by phase; the first one begins with READY and follows IDENTIFY.

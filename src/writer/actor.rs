@@ -26,7 +26,7 @@ use super::{
 use crate::{
     metrics::WriterMetrics,
     store::{DatabaseTarget, FlushReport, FlushSet, StoreError},
-    table::Tracking,
+    table::{TABLES, Tracking},
 };
 
 /// What a writer needs.
@@ -256,10 +256,15 @@ async fn acknowledge(partition: usize, owed: Owed) {
     drop(owed.credits);
 }
 
+/// Each table and each key once, in order, in however many steps and rounds it is told.
 fn committed_keys(set: &FlushSet) -> Vec<CommittedKeys> {
-    let tables = set.lanes().map(|lane| CommittedKeys {
-        table: lane.table.name,
-        keys: lane.rows.iter().filter(|(round, _)| *round == 0).map(|(_, row)| row.key).collect(),
+    let tables = TABLES.iter().map(|table| {
+        let lanes = set.lanes().filter(|lane| std::ptr::eq(lane.table, *table));
+        let mut keys: Vec<_> =
+            lanes.flat_map(|lane| lane.rows.iter().map(|(_, row)| row.key)).collect();
+        keys.sort_unstable();
+        keys.dedup();
+        CommittedKeys { table: table.name, keys }
     });
     tables.filter(|table| !table.keys.is_empty()).collect()
 }
@@ -267,4 +272,35 @@ fn committed_keys(set: &FlushSet) -> Vec<CommittedKeys> {
 fn now_us() -> i64 {
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_micros()).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        table::{Change, RowBuilder, members::MEMBERS},
+        writer::batch::Batch,
+    };
+
+    #[test]
+    fn a_key_that_is_told_in_two_steps_is_committed_once() {
+        let member = |user_id| {
+            let mut row = RowBuilder::default();
+            row.begin(&MEMBERS, 1);
+            row.bigint(0, 1);
+            row.bigint(1, user_id);
+            Change::Row(&MEMBERS, row.finish(&MEMBERS).expect("the key is set"))
+        };
+        let mut batch = Batch::default();
+        [member(7), member(9)].into_iter().for_each(|change| batch.push(change));
+        batch.complete(1);
+        [member(8), member(7)].into_iter().for_each(|change| batch.push(change));
+        let set = batch.into_flush_set(0, 1);
+        assert_eq!(set.steps.len(), 2);
+        let told = committed_keys(&set);
+        let [CommittedKeys { table: "members", keys }] = &told[..] else {
+            panic!("only members were told: {told:?}")
+        };
+        assert_eq!(keys.iter().map(|key| key[1]).collect::<Vec<_>>(), [7, 8, 9]);
+    }
 }

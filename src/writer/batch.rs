@@ -1,7 +1,8 @@
 //! What a partition has taken in and not yet flushed.
 //!
 //! Nearly everything is in the first step. What must be written behind something of its guild is in the next one,
-//! with whatever comes later of that guild; rows that belong to no guild are always in the first.
+//! with whatever comes later of that guild. Rows that belong to no guild are together in the last one: users, which others
+//! write too, are locked last.
 //!
 //! **Invariant:** a batch is only ever flushed whole, in one transaction, together with the
 //! sequences that it covers.
@@ -15,7 +16,7 @@ use std::{
 use super::{lane::Growth, step::Step};
 use crate::{
     id::{Session, ShardKey},
-    store::{FlushSet, Progress},
+    store::{FlushSet, FlushStep, Progress},
     table::{
         Change, Table, Tracking,
         change::{RejectedEvent, SessionStart},
@@ -208,13 +209,21 @@ impl Batch {
     /// What the store writes.
     #[must_use]
     pub fn into_flush_set(self, partition: usize, partitions: usize) -> FlushSet {
+        let mut steps: Vec<FlushStep> = self.steps.into_iter().map(Step::into_flush_step).collect();
+        if let [first, .., last] = &mut steps[..] {
+            let (of_guilds, others): (Vec<_>, Vec<_>) = std::mem::take(&mut first.lanes)
+                .into_iter()
+                .partition(|lane| is_of_guild(lane.table));
+            first.lanes = of_guilds;
+            last.lanes.extend(others);
+        }
         let progress = self.progress.into_values();
         let progress: Vec<_> =
             progress.map(|(session, sequence)| Progress { session, sequence }).collect();
         FlushSet {
             partition,
             partitions,
-            steps: self.steps.into_iter().map(Step::into_flush_step).collect(),
+            steps,
             sessions: self.sessions,
             rejected: self.rejected,
             origin: progress.first().cloned(),
@@ -222,6 +231,10 @@ impl Batch {
             ..FlushSet::default()
         }
     }
+}
+
+fn is_of_guild(table: &Table) -> bool {
+    table.columns[0].name == "guild_id" || std::ptr::eq(table, &raw const GUILDS)
 }
 
 /// The guild of a change, if it belongs to one: direct messages belong to guild 0.
@@ -240,16 +253,13 @@ fn guild_of(change: &Change) -> Option<i64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        store::FlushStep,
-        table::{
-            Origin, RowBuilder,
-            change::{ReplacedSet, Scope},
-            guilds::ROLES,
-            members::{MEMBERS, NICK},
-            messages::{CONTENT, MESSAGES},
-            users::{USERNAME, USERS},
-        },
+    use crate::table::{
+        Origin, RowBuilder,
+        change::{ReplacedSet, Scope},
+        guilds::ROLES,
+        members::{MEMBERS, NICK},
+        messages::{CONTENT, MESSAGES},
+        users::{USERNAME, USERS},
     };
     use twilight_model::gateway::Intents;
 
@@ -356,7 +366,7 @@ mod tests {
         let user = row(&USERS, 0, |row| row.text(USERNAME, "u"));
         take(&mut batch, vec![nick(1, "b"), user]);
         take(&mut batch, vec![nick(2, "b")]);
-        let expected = [vec![("members", 1), ("members", 2), ("users", 1)], vec![("members", 1)]];
+        let expected = [vec![("members", 1), ("members", 2)], vec![("members", 1), ("users", 1)]];
         assert_eq!(steps(batch), expected);
     }
 

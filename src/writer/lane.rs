@@ -7,7 +7,7 @@
 //!
 //! **Invariant:** applying the rounds in order gives the same tables and the same history as applying
 //! the events one by one. Where a set or a cascade would end rows of which history is kept,
-//! [`Lane::hides`] says so, and the batch is closed first.
+//! [`Lane::hides`] says so, and it waits for the next step of the flush.
 
 use std::collections::{BTreeMap, HashSet};
 
