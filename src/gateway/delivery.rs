@@ -186,3 +186,76 @@ impl Delivery {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use actix::{Actor, Context, Handler};
+    use tokio::sync::{Semaphore, mpsc};
+    use twilight_model::gateway::Intents;
+
+    use super::*;
+    use crate::id::{Frame, Session, ShardKey};
+
+    /// A writer that says how many frames each message has.
+    struct Counting(mpsc::UnboundedSender<usize>);
+
+    impl Actor for Counting {
+        type Context = Context<Self>;
+    }
+
+    impl Handler<ApplyFrames> for Counting {
+        type Result = ();
+
+        fn handle(&mut self, message: ApplyFrames, _: &mut Self::Context) {
+            self.0.send(message.frames.len()).expect("the test listens");
+        }
+    }
+
+    impl Handler<Committed> for Counting {
+        type Result = ();
+
+        fn handle(&mut self, _: Committed, _: &mut Self::Context) {}
+    }
+
+    fn session() -> Arc<Session> {
+        let shard = ShardKey { bot_id: 1, shard_id: 0 };
+        let (session_id, intents) = (Arc::from("s"), Intents::all());
+        Arc::new(Session { shard, shard_count: 1, session_id, intents, generation: 1 })
+    }
+
+    fn push(outbox: &mut Outbox, session: &Arc<Session>, bytes: usize) {
+        let text = "x".repeat(bytes).into();
+        let frame = Frame { position: 1, sequence: 1, received_at_us: 0, text };
+        outbox.push(0, Arc::clone(session), frame);
+    }
+
+    #[actix::test]
+    async fn frames_gather_after_a_message_but_not_after_a_rest_and_not_many_bytes() {
+        let (counted, mut messages) = mpsc::unbounded_channel();
+        let writer = Counting(counted).start();
+        let credits = Arc::new(Semaphore::new(4096));
+        let (ack, writer) = (writer.clone().recipient(), writer.recipient());
+        let handle = PartitionHandle { writer, credits, total_credits: 4096 };
+        let (mut delivery, mut outbox) = (Delivery::new(vec![handle], ack), Outbox::new(1));
+        let (session, mut now) = (session(), Instant::now());
+        let rest = GATHERING * 100;
+        for (sizes, waits) in [(&[10][..], false), (&[10, 10], true), (&[GATHERED_BYTES], false)] {
+            for size in sizes {
+                push(&mut outbox, &session, *size);
+                let again = delivery.start(&mut outbox, now);
+                assert_eq!(again, waits.then_some(now + GATHERING));
+            }
+            if waits {
+                assert!(messages.try_recv().is_err(), "they gather");
+                assert_eq!(delivery.start(&mut outbox, now + GATHERING), None);
+            }
+            let step = delivery.next().await;
+            assert_eq!(delivery.proceed(step, &mut outbox, now), None);
+            assert_eq!(messages.recv().await, Some(sizes.len()));
+        }
+        now += rest;
+        push(&mut outbox, &session, 10);
+        assert_eq!(delivery.start(&mut outbox, now), None, "after a rest");
+        assert!(outbox.is_empty());
+    }
+}
