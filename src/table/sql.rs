@@ -10,9 +10,11 @@
 pub mod changes;
 pub mod echoes;
 pub mod late;
+mod round;
 
 use std::fmt::Write;
 
+pub use self::round::{Round, find_news, write_round};
 use super::{
     Column, Guard, Merge, Table, Tracked, Tracking, Type, cascade::when_missing, row::bit,
     row::staged,
@@ -199,155 +201,6 @@ impl Recording {
 /// Bit of a staged row's mask, above those of columns: the row comes late, so it changes nothing that
 /// was written for something newer. `updated_at` says when that was.
 pub const LATE: u64 = 1 << 62;
-
-/// Which told rows a statement takes. Rows of one round have different keys.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Round {
-    /// Those of the statement's only parameter, an array of one round's.
-    Given,
-    /// Those that are given and that a common table expression before it has left.
-    Sifted,
-    /// Those of a round in [`told_table`].
-    Nth(usize),
-}
-
-/// Name of the common table expression of [`Round::Sifted`].
-const SIFTED: &str = "sifted";
-
-impl Round {
-    fn rows(self, table: &Table) -> String {
-        match self {
-            Self::Given => format!("unnest($1::{}[])", told_type(table)),
-            Self::Sifted => SIFTED.to_owned(),
-            Self::Nth(_) => told_table(table),
-        }
-    }
-
-    fn condition(self) -> String {
-        match self {
-            Self::Given | Self::Sifted => "true".to_owned(),
-            Self::Nth(round) => format!("s.round = {round}"),
-        }
-    }
-}
-
-/// Merges a round of told rows into the table and records what changes. Returns how many changes were recorded, and
-/// how many rows were written.
-///
-/// Rows that are there are updated rather than inserted in conflict: that would look the row up, lock it and log the
-/// lock first.
-#[must_use]
-pub fn write_round(table: &Table, tracked: Tracked, round: Round) -> String {
-    // Most of what is told in passing is known: it is left out at once, rather than by each statement.
-    let sifted = format!(
-        "{SIFTED} as materialized (\
-            select s.*, t.{first} is not null as is_there \
-              from {told} s left join discord.{name} t on {join} where {round} and {news})",
-        first = quoted(&table.columns[0]),
-        told = round.rows(table),
-        name = table.name,
-        join = join(table),
-        round = round.condition(),
-        news = is_news(table),
-    );
-    let history = keep_history(table, Round::Sifted);
-    let changes = changes::record_changes(table, tracked, Round::Sifted);
-    let recorded = if changes.is_some() { "(select count(*) from recorded)" } else { "0::bigint" };
-    let mut expressions = vec![sifted];
-    expressions.extend(history.map(|sql| format!("kept as ({sql})")));
-    expressions.extend(changes.map(|sql| format!("recorded as ({sql} returning 1)")));
-    expressions.push(format!("updated as ({} returning 1)", update(table)));
-    expressions.push(format!("inserted as ({} returning 1)", insert(table)));
-    format!(
-        "with {} select {recorded}, (select count(*) from updated) + (select count(*) from inserted)",
-        expressions.join(", ")
-    )
-}
-
-/// Which told rows of tables that several partitions write are not there as they are told: returns their places,
-/// from 1. Nearly all are, and then nothing has to be locked. Parameter: an array of told rows.
-#[must_use]
-pub fn find_news(table: &Table) -> Option<String> {
-    (table.guard == Guard::ByFrame).then(|| {
-        format!(
-            "select s.ordinality from {told} with ordinality s \
-               left join discord.{name} t on {join} where {news}",
-            told = Round::Given.rows(table),
-            name = table.name,
-            join = join(table),
-            news = is_news(table),
-        )
-    })
-}
-
-/// Whether a told row is missing, or the one that is there differs.
-fn is_news(table: &Table) -> String {
-    format!(
-        "case when t.{first} is null then s.inserts else {guard} and ({differs}) end",
-        first = quoted(&table.columns[0]),
-        guard = guard(table),
-        differs = differs(table),
-    )
-}
-
-/// Copies the rows that a round supersedes to the table's history.
-fn keep_history(table: &Table, round: Round) -> Option<String> {
-    let history = table.history?;
-    let copied = history.copied.iter().map(|name| format!("\"{name}\""));
-    let from_old = history.copied.iter().map(|name| format!("t.\"{name}\""));
-    Some(format!(
-        "insert into discord.{into} ({columns}, cause, superseded_at) \
-         select {values}, {cause}, s.updated_at from {told} s join discord.{name} t on {join} \
-          where {round} and {only_if} and {guard} and ({differs}) on conflict do nothing",
-        into = history.table,
-        columns = copied.collect::<Vec<_>>().join(", "),
-        values = from_old.collect::<Vec<_>>().join(", "),
-        cause = history.cause("t", "s"),
-        told = round.rows(table),
-        name = table.name,
-        join = join(table),
-        round = round.condition(),
-        only_if = history.only_if,
-        guard = guard(table),
-        differs = history_differs(table),
-    ))
-}
-
-/// Columns that a merge writes.
-fn written(table: &Table) -> impl Iterator<Item = usize> + '_ {
-    (0..table.columns.len()).filter(|&i| table.columns[i].merge != Merge::Derived)
-}
-
-/// Merges the sifted rows that are there.
-fn update(table: &Table) -> String {
-    let set = written(table).skip(table.key_len());
-    let set = set.map(|i| format!("{} = {}", quoted(&table.columns[i]), value(table, i)));
-    format!(
-        "update discord.{name} t set {set} from {SIFTED} s where s.is_there and {join}",
-        name = table.name,
-        set = set.collect::<Vec<_>>().join(", "),
-        join = join(table),
-    )
-}
-
-/// Inserts those that are not. What somebody else has inserted since is overwritten.
-fn insert(table: &Table) -> String {
-    let values = written(table).map(|i| value(table, i)).collect::<Vec<_>>().join(", ");
-    let updates = written(table)
-        .skip(table.key_len())
-        .map(|i| format!("{name} = excluded.{name}", name = quoted(&table.columns[i])))
-        .collect::<Vec<_>>()
-        .join(", ");
-    format!(
-        "insert into discord.{name} ({columns}) select {values} from {SIFTED} s left join discord.{name} t on {join} \
-         where not s.is_there order by {order} on conflict ({key}) do update set {updates}",
-        name = table.name,
-        columns = names(table, written(table), ""),
-        join = join(table),
-        order = names(table, 0..table.key_len(), "s."),
-        key = names(table, 0..table.key_len(), ""),
-    )
-}
 
 /// Marks as gone the rows of scopes of `scope_len` key columns that are not among the keys, and
 /// records that.
