@@ -10,7 +10,7 @@ use std::process::ExitCode;
 use clap::Parser;
 
 /// Loading leaves much free memory, in pieces of many sizes. glibc's allocator keeps it: after a guild of a million
-/// members, the engine stayed at 337 MB, where it comes to 125 MB with this one. An application that embeds the
+/// members, the engine stayed at 337 MB, where it comes to 139 MB with this one. An application that embeds the
 /// engine chooses for itself.
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;

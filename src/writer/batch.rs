@@ -239,9 +239,6 @@ fn is_of_guild(table: &Table) -> bool {
 
 /// The guild of a change, if it belongs to one: direct messages belong to guild 0.
 fn guild_of(change: &Change) -> Option<i64> {
-    let is_of_guild = |table: &Table| {
-        table.columns[0].name == "guild_id" || std::ptr::eq(table, &raw const GUILDS)
-    };
     match change {
         Change::Row(table, row) => is_of_guild(table).then_some(row.key[0]),
         Change::Set(set) => Some(set.scope.values[0]),
