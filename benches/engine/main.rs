@@ -2,8 +2,10 @@
 //!
 //! `cargo bench --bench engine` measures everything and writes `docs/benchmark-engine.md`;
 //! `cargo bench --bench engine -- shard live` only what is named: `shard`, `live`, `shards`, `guilds`, `rows`,
-//! `presences`, or `once`: one run of `shard` on this disk, while one works on the engine. With `DSQLSTATE_BENCH_STATEMENTS=1` the statements that take PostgreSQL most time are told
-//! as well (`pg_stat_statements` must be installed), and the figures are of no use.
+//! `presences`, or `once`: one run of `shard` on this disk, while one works on the engine. With
+//! `DSQLSTATE_BENCH_STATEMENTS=1` the statements that take PostgreSQL most time are told as well
+//! (`pg_stat_statements` must be installed), and the figures are of no use; `DSQLSTATE_BENCH_SETTINGS="name=value ..."`
+//! are settings of the server to try.
 
 #![allow(clippy::unwrap_used, reason = "a benchmark that cannot run may panic")]
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "results")]
@@ -25,7 +27,7 @@ use crate::{
 };
 
 /// The shard that others were measured with.
-const SIZE: Size = Size { guilds: 1_700, live: 100_000, unseen: 2_000 };
+const SIZE: Size = Size { guilds: 1_700, live: 100_000, unseen: Some(2_000) };
 const RUNS: usize = 3;
 /// A disk whose flush takes a millisecond, as those of clouds do.
 const SLOW_DISK: &[&str] = &["commit_delay=1000", "commit_siblings=0"];
@@ -124,10 +126,7 @@ async fn shard_on(
     for (place, phase) in phases.iter().enumerate() {
         report.cost(phase, &medians(&costs[&place]));
     }
-    report.line("");
-    let rows: u64 = compared.iter().map(|(rows, _)| rows).sum();
-    let different: u64 = compared.iter().map(|(_, different)| different).sum();
-    report.line(&format!("Compared with the truth: {rows} rows, {different} different."));
+    report.compared(&compared);
 }
 
 /// Returns what each phase cost, and how many rows were compared and differed.
@@ -137,6 +136,8 @@ async fn shard_once(corpus: &Corpus, settings: &[&str]) -> ([Cost; 5], (u64, u64
     if explains {
         settings.push("shared_preload_libraries=pg_stat_statements");
     }
+    let more = std::env::var("DSQLSTATE_BENCH_SETTINGS").unwrap_or_default();
+    settings.extend(more.split_whitespace());
     let database = Database::start(&settings);
     let api_url = corpus.simulator.api_url();
     let scripts = BTreeMap::from([(0, Script::of("first", &corpus.first))]);
@@ -149,7 +150,8 @@ async fn shard_once(corpus: &Corpus, settings: &[&str]) -> ([Cost; 5], (u64, u64
         }
     }
     let first = run.compare(&corpus.truth).await;
-    let scripts = BTreeMap::from([(0, Script::of("second", &corpus.second))]);
+    let (second, second_truth) = corpus.second.as_ref().unwrap();
+    let scripts = BTreeMap::from([(0, Script::of("second", second))]);
     run.restart(&api_url, scripts).await;
     for (phase, cost) in costs[3..].iter_mut().enumerate() {
         *cost = run.phase(phase, None).await;
@@ -157,15 +159,16 @@ async fn shard_once(corpus: &Corpus, settings: &[&str]) -> ([Cost; 5], (u64, u64
             run.explain(phase).await;
         }
     }
-    let second = run.compare(&corpus.second_truth).await;
+    let second = run.compare(second_truth).await;
     (costs, (first.0 + second.0, first.1 + second.1))
 }
 
 /// 20,000 events a second: how old an event is when it is durable.
 async fn live(report: &mut Report) {
     const PER_SECOND: f64 = 20_000.0;
-    let corpus = record(Size { guilds: 500, live: 200_000, unseen: 0 }, report);
+    let corpus = record(Size { guilds: 500, live: 200_000, unseen: None }, report);
     report.costs("20,000 events a second");
+    let mut compared = Vec::new();
     for (disk, settings) in DISKS {
         let scripts = BTreeMap::from([(0, Script::of("live", &corpus.first))]);
         let database = Database::start(settings);
@@ -173,29 +176,35 @@ async fn live(report: &mut Report) {
         run.phase(0, None).await;
         run.phase(1, None).await;
         report.cost(&format!("on {disk}"), &run.phase(2, Some(PER_SECOND)).await);
+        compared.push(run.compare(&corpus.truth).await);
     }
+    report.compared(&compared);
 }
 
 /// 720 shards at the peak of a large bot.
 async fn shards(report: &mut Report) {
     const SHARDS: u32 = 720;
     const PER_SECOND: f64 = 40_000.0;
-    let corpus = record(Size { guilds: 1_440, live: 600_000, unseen: 0 }, report);
+    let corpus = record(Size { guilds: 1_440, live: 600_000, unseen: None }, report);
     report.costs("Shards");
+    let mut compared = Vec::new();
     for (count, rate) in [(1, None), (16, None), (SHARDS, Some(PER_SECOND))] {
         let scripts = Script::of_shards(&corpus.first, count);
         let database = Database::start(&[]);
         let mut run = Run::start(database, &corpus.simulator.api_url(), scripts, "").await;
         report.cost(&format!("{count} shards: first load"), &run.phase(0, None).await);
+        report.cost(&format!("{count} shards: member lists"), &run.phase(1, None).await);
         let paced = rate.map_or("as fast as it can".to_owned(), |rate| format!("{rate} events/s"));
-        report.cost(&format!("{count} shards: live, {paced}"), &run.phase(1, rate).await);
+        report.cost(&format!("{count} shards: live, {paced}"), &run.phase(2, rate).await);
+        compared.push(run.compare(&corpus.truth).await);
     }
+    report.compared(&compared);
 }
 
 /// The cost of a guild and of an event by the number of guilds.
 async fn guilds(report: &mut Report) {
-    for count in [100, 500, 2_400] {
-        let corpus = record(Size { guilds: count, live: 50_000, unseen: 0 }, report);
+    for count in [100, 2_000, 20_000] {
+        let corpus = record(Size { guilds: count, live: 50_000, unseen: None }, report);
         report.costs(&format!("{count} guilds"));
         let scripts = BTreeMap::from([(0, Script::of("guilds", &corpus.first))]);
         let api_url = corpus.simulator.api_url();

@@ -44,6 +44,14 @@ impl Report {
         ));
     }
 
+    /// A line about comparisons, each of so many rows of which so many were different.
+    pub(crate) fn compared(&mut self, comparisons: &[(u64, u64)]) {
+        let rows: u64 = comparisons.iter().map(|(rows, _)| rows).sum();
+        let different: u64 = comparisons.iter().map(|(_, different)| different).sum();
+        self.line("");
+        self.line(&format!("Compared with the truth: {rows} rows, {different} different."));
+    }
+
     /// Writes a page into `docs`, under the text that is there by hand.
     pub(crate) fn write(&self, head: &str) {
         let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("docs/benchmark-engine.md");

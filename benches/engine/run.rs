@@ -90,7 +90,7 @@ impl Script {
         Self::new(session_id, ready, [0, 1], &[guilds, chunks, live])
     }
 
-    /// The same session as so many shards get it: guilds, then live events.
+    /// The same session as so many shards get it.
     pub(crate) fn of_shards(recording: &Recording, count: u32) -> BTreeMap<u32, Self> {
         let of = |dispatches: &[Dispatch], shard: u32| -> Vec<Dispatch> {
             let mine = dispatches.iter().filter(|it| shard_of(it.guild_id, count) == shard);
@@ -103,9 +103,11 @@ impl Script {
                 let id = guild["id"].as_str().unwrap().parse().unwrap();
                 shard_of(id, count) == shard
             });
-            let phases = [of(&recording.guilds, shard), of(&recording.live, shard)];
+            let Recording { guilds, chunks, live, .. } = recording;
+            let [guilds, chunks, live] = [guilds, chunks, live].map(|phase| of(phase, shard));
             let session_id = format!("shard-{shard}");
-            let script = Self::new(&session_id, &ready, [shard, count], &[&phases[0], &phases[1]]);
+            let phases: [&[Dispatch]; 3] = [&guilds, &chunks, &live];
+            let script = Self::new(&session_id, &ready, [shard, count], &phases);
             (shard, script)
         };
         (0..count).map(script).collect()
@@ -282,7 +284,23 @@ impl Run {
             let query: &str = row.get(4);
             println!("{:>7} {:>6} {:>8} {:>4} {query}", figure(0), figure(1), figure(2), figure(3));
         }
-        client.batch_execute("select pg_stat_statements_reset()").await.unwrap();
+        let sql = "select relname, n_tup_ins, n_tup_upd, n_tup_hot_upd from pg_stat_user_tables \
+                    where n_tup_upd > 100 order by n_tup_upd desc limit 12";
+        println!("rows inserted, updated, of these without its indexes");
+        for row in client.query(sql, &[]).await.unwrap() {
+            let figure = |i: usize| row.get::<_, i64>(i);
+            println!(
+                "{:>9} {:>7} {:>7} {}",
+                figure(1),
+                figure(2),
+                figure(3),
+                row.get::<_, &str>(0)
+            );
+        }
+        client
+            .batch_execute("select pg_stat_statements_reset(); select pg_stat_reset()")
+            .await
+            .unwrap();
         println!("{}", self.engine.metrics().lines("dsqlstate_writer_flushes_total"));
     }
 
