@@ -7,7 +7,7 @@ use dsqlstate::{
     simulator::{Simulator, SimulatorConfig, Truth},
     writer::member_lists::FULL_LIST_NONCE_PREFIX,
 };
-use futures_util::{SinkExt, StreamExt};
+use futures_util::{SinkExt, StreamExt, future::join_all};
 use serde::Deserialize;
 use serde_json::{Value, json, value::RawValue};
 use tokio::{net::TcpStream, time::timeout};
@@ -16,6 +16,8 @@ use twilight_model::gateway::Intents;
 
 /// Complete lists that are asked for: a connection may send 120 payloads a minute.
 const LISTS: usize = 100;
+/// Discord refuses a shard with more than 2,500.
+const GUILDS_PER_SHARD: u32 = 2_400;
 /// Nothing came for so long: everything that was to come has.
 const QUIET: Duration = Duration::from_millis(300);
 
@@ -50,6 +52,16 @@ pub(crate) struct Recording {
     pub(crate) live: Vec<Dispatch>,
 }
 
+impl Recording {
+    /// What another shard was told.
+    fn add(&mut self, mut ready: Value, guilds: Vec<Dispatch>, chunks: Vec<Dispatch>) {
+        let more = ready["guilds"].as_array_mut().unwrap();
+        self.ready["guilds"].as_array_mut().unwrap().append(more);
+        self.guilds.extend(guilds);
+        self.chunks.extend(chunks);
+    }
+}
+
 /// A session, and perhaps another one after some things have happened unseen.
 pub(crate) struct Corpus {
     pub(crate) simulator: Simulator,
@@ -76,6 +88,8 @@ impl Corpus {
         let config = SimulatorConfig {
             guilds: size.guilds,
             max_concurrency: 1_000,
+            // Nobody sends any.
+            heartbeat_interval_ms: 3_600_000,
             replay_frames: usize::MAX >> 1,
             replay_bytes: usize::MAX >> 1,
             identify_limit: u32::MAX >> 1,
@@ -104,19 +118,58 @@ struct Payload<'a> {
 
 type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
+/// As a bot with as many shards as it needs is told, and as one shard could be.
 async fn record(simulator: &Simulator, live: u64) -> Recording {
+    let guilds = u32::try_from(simulator.guild_ids().len()).unwrap();
+    let shards = guilds.div_ceil(GUILDS_PER_SHARD).max(1);
+    let mut recording: Option<Recording> = None;
+    let mut sockets = Vec::new();
+    for shard in 0..shards {
+        let mut socket = identify(simulator, [shard, shards]).await;
+        let (ready, guilds) = load(simulator, shard, &mut socket).await;
+        let chunks = lists(simulator, shard, &mut socket, &guilds, LISTS / shards as usize).await;
+        sockets.push(socket);
+        match &mut recording {
+            None => recording = Some(Recording { ready, guilds, chunks, live: Vec::new() }),
+            Some(recording) => recording.add(ready, guilds, chunks),
+        }
+    }
+    let mut recording = recording.unwrap();
+    simulator.step(live);
+    let sockets = sockets.iter_mut().zip(0..);
+    let received = sockets.map(|(socket, shard)| receive(simulator, shard, socket, live > 0));
+    recording.live = join_all(received).await.into_iter().flatten().collect();
+    recording
+}
+
+async fn identify(simulator: &Simulator, shard: [u32; 2]) -> Socket {
     let url = format!("{}/?v=10&encoding=json", simulator.gateway_url());
     let client = ClientBuilder::new().limits(Limits::unlimited()).uri(&url).unwrap();
     let (mut socket, _) = client.connect().await.unwrap();
     let identify = json!({ "op": 2, "d": {
-        "token": "token", "intents": Intents::all().bits(), "shard": [0, 1], "large_threshold": 250,
+        "token": "token", "intents": Intents::all().bits(), "shard": shard, "large_threshold": 250,
         "properties": { "os": "linux", "browser": "bench", "device": "bench" },
     }});
     send(&mut socket, &identify).await;
-    let mut guilds = receive(simulator, &mut socket, true).await;
+    socket
+}
+
+/// READY, and its guilds.
+async fn load(simulator: &Simulator, shard: u32, socket: &mut Socket) -> (Value, Vec<Dispatch>) {
+    let mut guilds = receive(simulator, shard, socket, true).await;
     let ready = guilds.remove(0);
     assert_eq!(&*ready.name, "READY");
-    let ready = serde_json::from_str(&ready.data).unwrap();
+    (serde_json::from_str(&ready.data).unwrap(), guilds)
+}
+
+/// The complete lists of the guilds that miss most.
+async fn lists(
+    simulator: &Simulator,
+    shard: u32,
+    socket: &mut Socket,
+    guilds: &[Dispatch],
+    most: usize,
+) -> Vec<Dispatch> {
     let mut missing: Vec<(u64, u64)> = guilds
         .iter()
         .map(|guild| {
@@ -127,19 +180,15 @@ async fn record(simulator: &Simulator, live: u64) -> Recording {
         .collect();
     missing.sort_unstable();
     missing.reverse();
-    missing.truncate(LISTS);
+    missing.truncate(most);
     for (_, guild_id) in &missing {
         let request = json!({ "op": 8, "d": {
             "guild_id": guild_id.to_string(), "query": "", "limit": 0, "presences": true,
             "nonce": format!("{FULL_LIST_NONCE_PREFIX}{guild_id:x}"),
         }});
-        send(&mut socket, &request).await;
+        send(socket, &request).await;
     }
-    let chunks = receive(simulator, &mut socket, !missing.is_empty()).await;
-    simulator.step(live);
-    let live = receive(simulator, &mut socket, live > 0).await;
-    socket.close().await.unwrap();
-    Recording { ready, guilds, chunks, live }
+    receive(simulator, shard, socket, !missing.is_empty()).await
 }
 
 async fn send(socket: &mut Socket, payload: &Value) {
@@ -147,12 +196,18 @@ async fn send(socket: &mut Socket, payload: &Value) {
 }
 
 /// Everything that comes, of which `expects` says whether it is anything.
-async fn receive(simulator: &Simulator, socket: &mut Socket, expects: bool) -> Vec<Dispatch> {
+async fn receive(
+    simulator: &Simulator,
+    shard: u32,
+    socket: &mut Socket,
+    expects: bool,
+) -> Vec<Dispatch> {
     let mut dispatches = Vec::new();
     let mut sequence = 0;
     loop {
         let Ok(message) = timeout(QUIET, socket.next()).await else {
-            let settled = simulator.settled().is_some_and(|last| last.get(&0) == Some(&sequence));
+            let settled =
+                simulator.settled().is_some_and(|last| last.get(&shard) == Some(&sequence));
             if dispatches.is_empty() && !expects || settled {
                 return dispatches;
             }

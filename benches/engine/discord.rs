@@ -53,11 +53,11 @@ pub(crate) fn compressed(payloads: impl Iterator<Item = String>) -> Vec<Bytes> {
     messages
 }
 
-/// Which phase runs, since when, and how many events a second each shard gets.
+/// Which phase runs, and how many seconds it lasts, or else as long as it takes.
 #[derive(Clone, Copy, Debug)]
 struct Order {
     phase: Option<usize>,
-    per_second: Option<f64>,
+    lasts: Option<f64>,
 }
 
 /// See the module.
@@ -78,7 +78,7 @@ struct Progress {
 impl Discord {
     /// Serves the phases of each shard.
     pub(crate) fn start(shards: BTreeMap<u32, Phases>) -> Self {
-        let (orders, received) = watch::channel(Order { phase: None, per_second: None });
+        let (orders, received) = watch::channel(Order { phase: None, lasts: None });
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         listener.set_nonblocking(true).unwrap();
         let address: SocketAddr = listener.local_addr().unwrap();
@@ -115,9 +115,9 @@ impl Discord {
         }
     }
 
-    /// Lets every shard have the next phase, as fast as it takes it or at a rate for each.
-    pub(crate) fn begin(&self, phase: usize, per_second: Option<f64>) {
-        self.orders.send_replace(Order { phase: Some(phase), per_second });
+    /// Lets every shard have the next phase, as fast as it takes it or within so many seconds.
+    pub(crate) fn begin(&self, phase: usize, lasts: Option<f64>) {
+        self.orders.send_replace(Order { phase: Some(phase), lasts });
     }
 
     pub(crate) fn cpu_seconds(&self) -> f64 {
@@ -172,7 +172,7 @@ impl Connection {
                 && let Some(phases) = self.phases.clone()
                 && let Some(messages) = phases.get(self.next_phase)
             {
-                self.play(messages, order.per_second).await?;
+                self.play(messages, order.lasts).await?;
             }
             tokio::select! {
                 changed = orders.changed() => changed.map_err(|_| Over)?,
@@ -181,8 +181,9 @@ impl Connection {
         }
     }
 
-    async fn play(&mut self, messages: &[Bytes], per_second: Option<f64>) -> Result<(), Over> {
+    async fn play(&mut self, messages: &[Bytes], lasts: Option<f64>) -> Result<(), Over> {
         let began = Instant::now();
+        let per_second = lasts.map(|seconds| messages.len() as f64 / seconds);
         let mut sent = 0;
         while sent < messages.len() {
             let due = per_second.map_or(messages.len(), |per_second| {
@@ -202,10 +203,10 @@ impl Connection {
                     () = std::future::ready(()) => {}
                 }
             }
-            let is_ahead = per_second
-                .is_some_and(|per_second| began.elapsed().as_secs_f64() * per_second < sent as f64);
-            if is_ahead {
-                let until_next = per_second.map_or(0.0, |per_second| 1.0 / per_second);
+            let until_next = per_second.map_or(0.0, |per_second| {
+                (sent + 1) as f64 / per_second - began.elapsed().as_secs_f64()
+            });
+            if until_next > 0.0 {
                 tokio::time::sleep(TICK.max(Duration::from_secs_f64(until_next))).await;
             }
         }

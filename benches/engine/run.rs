@@ -189,15 +189,14 @@ impl Run {
     /// Lets a phase happen and waits until all of it is committed.
     pub(crate) async fn phase(&mut self, phase: usize, per_second: Option<f64>) -> Cost {
         let before = self.snapshot().await;
-        let shards = self.scripts.len() as f64;
-        self.discord.begin(phase, per_second.map(|total| total / shards));
+        let events = self.events(phase);
+        self.discord.begin(phase, per_second.map(|per_second| events / per_second));
         self.committed(phase).await;
         let seconds = before.at.elapsed().as_secs_f64();
         let after = self.snapshot().await;
-        let events = self.scripts.values().map(|script| script.events[phase]);
         Cost {
             seconds,
-            events: events.sum::<usize>() as f64,
+            events,
             rows: after.rows - before.rows,
             wal_bytes: after.wal - before.wal,
             engine_cpu: after.engine - before.engine,
@@ -207,6 +206,10 @@ impl Run {
             p99: quantile(&before.lag, &after.lag, 0.99),
             megabytes: self.engine.peak_megabytes(),
         }
+    }
+
+    fn events(&self, phase: usize) -> f64 {
+        self.scripts.values().map(|script| script.events[phase] as f64).sum()
     }
 
     /// Waits until all of a phase is committed.
@@ -246,7 +249,7 @@ impl Run {
     /// engine had meanwhile, in MB.
     pub(crate) async fn outage(&mut self, phase: usize, per_second: f64) -> f64 {
         self.database.stop();
-        self.discord.begin(phase, Some(per_second));
+        self.discord.begin(phase, Some(self.events(phase) / per_second));
         let mut megabytes: f64 = 0.0;
         while self.discord.sent(phase) < self.scripts.len() {
             megabytes = megabytes.max(self.engine.resident_megabytes());
