@@ -136,9 +136,13 @@ async fn record(simulator: &Simulator, live: u64) -> Recording {
     }
     let mut recording = recording.unwrap();
     simulator.step(live);
-    let sockets = sockets.iter_mut().zip(0..);
-    let received = sockets.map(|(socket, shard)| receive(simulator, shard, socket, live > 0));
+    let received = sockets.iter_mut().zip(0..);
+    let received = received.map(|(socket, shard)| receive(simulator, shard, socket, live > 0));
     recording.live = join_all(received).await.into_iter().flatten().collect();
+    // With a close the sessions end: nobody is told what happens until the next ones.
+    for mut socket in sockets {
+        socket.close().await.unwrap();
+    }
     recording
 }
 
