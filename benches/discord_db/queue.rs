@@ -1,7 +1,6 @@
 //! What the queue itself costs: a Discord that answers at once takes its requests.
 
 use std::{
-    fs,
     sync::{
         Arc, Mutex,
         atomic::{AtomicU64, Ordering},
@@ -19,7 +18,7 @@ use dsqlstate::{
 };
 use futures_util::future::BoxFuture;
 
-use crate::machine::Database;
+use crate::machine::{Database, megabytes};
 
 const GUILD: u64 = 1;
 const BOT: u64 = 9;
@@ -162,7 +161,5 @@ async fn queue(tables: &[Table], count: usize) -> f64 {
 }
 
 fn resident_megabytes() -> f64 {
-    let status = fs::read_to_string("/proc/self/status").unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
-    line.trim().trim_end_matches("kB").trim().parse::<f64>().unwrap() / 1024.0
+    megabytes(std::process::id(), "VmRSS:")
 }

@@ -144,10 +144,7 @@ impl Engine {
     }
 
     fn memory(&self, what: &str) -> f64 {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
-        let line = status.lines().find_map(|line| line.strip_prefix(what)).unwrap_or("0 kB");
-        let kilobytes = line.trim().trim_end_matches("kB").trim();
-        kilobytes.parse::<f64>().unwrap() / 1024.0
+        megabytes(self.child.id(), what)
     }
 
     pub(crate) fn metrics(&self) -> Metrics {
@@ -172,6 +169,14 @@ impl Drop for Engine {
     fn drop(&mut self) {
         self.end();
     }
+}
+
+/// A line of the status of a process, in MB.
+pub(crate) fn megabytes(pid: u32, what: &str) -> f64 {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix(what)).unwrap_or("0 kB");
+    let kilobytes = line.trim().trim_end_matches("kB").trim();
+    kilobytes.parse::<f64>().unwrap() / 1024.0
 }
 
 fn spawn(config: &Path, dir: &Path) -> Child {
