@@ -114,16 +114,16 @@ impl Flusher {
             self.months.ensure_of_ids(&self.client, ids).await?;
         }
         self.months.ensure_of_times(&self.client, set.times_us()).await?;
-        match self.write(set, true).await {
+        match self.write(set, false).await {
             // Somebody else wrote a row that was not there when it was looked for.
             Err(error) if error.code() == Some(&SqlState::UNIQUE_VIOLATION) => {
-                self.write(set, false).await
+                self.write(set, true).await
             }
             result => result,
         }
     }
 
-    async fn write(&mut self, set: &FlushSet, copies: bool) -> Result<FlushReport, Error> {
+    async fn write(&mut self, set: &FlushSet, is_second_try: bool) -> Result<FlushReport, Error> {
         let tracking = Arc::clone(&self.tracking);
         let transaction = self.client.transaction().await?;
         let transaction = Work::new(transaction, &self.statements);
@@ -133,7 +133,7 @@ impl Flusher {
             rounds: &mut self.rounds,
             vain_looks: &mut self.vain_looks,
             set,
-            copies: copies && !set.late,
+            is_second_try,
             guilds: HashMap::new(),
             shared: false,
             report: FlushReport::default(),
@@ -162,8 +162,8 @@ struct Flush<'f> {
     rounds: &'f mut [Option<RoundStatements>; TABLES.len()],
     vain_looks: &'f mut [u32; TABLES.len()],
     set: &'f FlushSet,
-    /// Whether rows that are not there are copied into their tables.
-    copies: bool,
+    /// Whether somebody else inserted a row of it meanwhile, so that none is taken for new any more.
+    is_second_try: bool,
     /// What is known of the guilds that it tells of.
     guilds: HashMap<i64, KnownGuild>,
     /// Whether one of the guilds is seen by several bots.

@@ -30,7 +30,7 @@ const SMALLINT: u32 = 21;
 const TOLD_BESIDES: usize = 7;
 /// Most bytes of rows that are told at once: a guild of a million members comes as one event, and what is told
 /// is in memory three times while it is sent.
-const MAX_TOLD_BYTES: usize = 4 << 20;
+const MAX_TOLD_BYTES: usize = 512 << 10;
 
 /// Copies rows into the table itself.
 pub(super) async fn into_table(

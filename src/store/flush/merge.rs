@@ -19,10 +19,10 @@ use super::{
 use crate::{
     store::LaneRows,
     table::{
-        Row, Source, Table, Tracked,
+        Guard, Row, Source, Table, Tracked,
         members::MEMBERS,
         sql::{
-            self, Recording, Round, echoes,
+            self, Conflict, Recording, Round, echoes,
             late::{self, LateVersions},
         },
         users::USERS,
@@ -56,12 +56,14 @@ impl RoundStatements {
         transaction: &Work<'_>,
         table: &Table,
         tracked: Tracked,
+        conflict: Conflict,
     ) -> Result<Self, Error> {
         let prepare = async |sql: Option<String>| match sql {
             Some(sql) => transaction.prepare(&sql).await.map(Some),
             None => Ok(None),
         };
-        let write = transaction.prepare(&sql::write_round(table, tracked, Round::Given)).await?;
+        let write = sql::write_round(table, tracked, Round::Given, conflict);
+        let write = transaction.prepare(&write).await?;
         let element = match write.params().first().map(Type::kind) {
             Some(Kind::Array(element)) => element.oid(),
             other => unreachable!("the parameter is an array of told rows, not {other:?}"),
@@ -100,14 +102,7 @@ impl Flush<'_> {
         let Some(last_round) = rows.iter().map(|(round, _)| *round).max() else {
             return Ok(written);
         };
-        let statements = match &self.rounds[place] {
-            Some(statements) => statements.clone(),
-            None => {
-                let tracked = self.tracking.of(table);
-                let prepared = RoundStatements::prepare(self.transaction, table, tracked).await?;
-                self.rounds[place].insert(prepared).clone()
-            }
-        };
+        let statements = self.statements(place, table).await?;
         if Recording::of(self.tracking, table, self.shared).shared {
             return Ok(written + self.merge_shared(&statements, table, last_round, &rows).await?);
         }
@@ -118,6 +113,25 @@ impl Flush<'_> {
             }
         }
         Ok(written)
+    }
+
+    /// The statements of a table, prepared now or before.
+    async fn statements(&mut self, place: usize, table: &Table) -> Result<RoundStatements, Error> {
+        let tracked = self.tracking.of(table);
+        let prepare = RoundStatements::prepare;
+        Ok(match &self.rounds[place] {
+            // Hardly ever.
+            _ if self.is_second_try => {
+                prepare(self.transaction, table, tracked, Conflict::Overwrites).await?
+            }
+            Some(statements) => statements.clone(),
+            None => {
+                let shares = table.guard == Guard::ByFrame;
+                let conflict = if shares { Conflict::Overwrites } else { Conflict::Fails };
+                let prepared = prepare(self.transaction, table, tracked, conflict).await?;
+                self.rounds[place].insert(prepared).clone()
+            }
+        })
     }
 
     fn encode(
@@ -213,7 +227,7 @@ impl Flush<'_> {
                 let statements = [create_notes, note, place, fill, forget];
                 transaction.batch_execute(&statements.join("; ")).await?;
             }
-            let sql = sql::write_round(table, tracked, round);
+            let sql = sql::write_round(table, tracked, round, Conflict::Overwrites);
             let row = transaction.query_one(&sql, &[]).await?;
             self.report.changes += row.get::<_, i64>(0).unsigned_abs();
             written += row.get::<_, i64>(1).unsigned_abs();
@@ -244,7 +258,8 @@ impl Flush<'_> {
         let table = lane.table;
         let is_users = std::ptr::eq(table, &raw const USERS);
         let is_of_guild = table.columns[0].name == "guild_id";
-        let looks = self.copies
+        let looks = !self.is_second_try
+            && !self.set.late
             && !self.shared
             && (is_users || is_of_guild)
             && sql::copies(table)
