@@ -25,7 +25,6 @@ mod voice;
 use std::{borrow::Cow, sync::Arc};
 
 use serde::Deserialize;
-use serde_json::value::RawValue;
 
 use crate::{
     id::{Session, fnv_1a},
@@ -35,6 +34,7 @@ use crate::{
         change::{RejectKind, RejectedEvent, ReplacedSet, Scope},
         decode::{self, Nested},
         guilds::{GUILD_BOTS, ROLES},
+        json::Json,
         members::MEMBERS,
         users::USERS,
     },
@@ -93,7 +93,7 @@ struct Envelope<'a> {
     #[serde(borrow)]
     t: Option<Cow<'a, str>>,
     #[serde(borrow)]
-    d: Option<&'a RawValue>,
+    d: Option<Json<'a>>,
 }
 
 /// Hands the changes that a dispatch makes to `out`, in order.
@@ -119,7 +119,7 @@ pub fn apply(
     };
     let name = envelope.t.as_deref();
     transform.news = News::of(name.unwrap_or_default());
-    let data = envelope.d.unwrap_or(RawValue::NULL);
+    let data = envelope.d.unwrap_or(Json::NULL);
     let known = transform.dispatch(name.unwrap_or_default(), data);
     match known {
         Ok(Known::Yes) if transform.rejected > MAX_REJECTED_PARTS => {
@@ -221,7 +221,7 @@ struct Transform<'a> {
 }
 
 impl Transform<'_> {
-    fn dispatch(&mut self, name: &str, d: &RawValue) -> Result<Known> {
+    fn dispatch(&mut self, name: &str, d: Json<'_>) -> Result<Known> {
         match name {
             "READY" => self.ready(d)?,
             "GUILD_CREATE" => self.guild_create(d)?,
@@ -320,7 +320,7 @@ impl Transform<'_> {
     }
 
     /// Begins a row and fills it from a JSON object.
-    fn decode<'d>(&mut self, table: &'static Table, raw: &'d RawValue) -> Result<Nested<'d>> {
+    fn decode<'d>(&mut self, table: &'static Table, raw: Json<'d>) -> Result<Nested<'d>> {
         self.row.begin(table, self.received.at_us);
         Ok(decode::object(table, raw, self.row)?)
     }
@@ -330,7 +330,7 @@ impl Transform<'_> {
         &mut self,
         guild_id: i64,
         table: &'static Table,
-        raw: &'d RawValue,
+        raw: Json<'d>,
     ) -> Result<Nested<'d>> {
         let nested = self.decode(table, raw)?;
         self.row.bigint(0, guild_id);
@@ -358,8 +358,8 @@ impl Transform<'_> {
     fn each<'d, T>(
         &mut self,
         path: &'static str,
-        raw: Option<&'d RawValue>,
-        element: impl FnMut(&mut Self, &'d RawValue) -> Result<T>,
+        raw: Option<Json<'d>>,
+        element: impl FnMut(&mut Self, Json<'d>) -> Result<T>,
     ) -> Result<Option<Vec<T>>> {
         let Some(raw) = raw else { return Ok(None) };
         let elements = self.elements(path, raw, element)?;
@@ -371,8 +371,8 @@ impl Transform<'_> {
     fn each_along<'d, T>(
         &mut self,
         path: &'static str,
-        raw: Option<&'d RawValue>,
-        element: impl FnMut(&mut Self, &'d RawValue) -> Result<T>,
+        raw: Option<Json<'d>>,
+        element: impl FnMut(&mut Self, Json<'d>) -> Result<T>,
     ) -> Option<Vec<T>> {
         let raw = raw?;
         self.part(path, raw, |this| this.each(path, Some(raw), element)).flatten()
@@ -383,11 +383,10 @@ impl Transform<'_> {
     fn elements<'d, T>(
         &mut self,
         path: &'static str,
-        raw: &'d RawValue,
-        mut element: impl FnMut(&mut Self, &'d RawValue) -> Result<T>,
+        raw: Json<'d>,
+        mut element: impl FnMut(&mut Self, Json<'d>) -> Result<T>,
     ) -> Result<Vec<Option<T>>> {
-        let elements: Vec<&RawValue> = serde_json::from_str(raw.get())?;
-        let elements = elements.into_iter().enumerate();
+        let elements = raw.elements()?.enumerate();
         let handled = elements.map(|(i, raw)| {
             self.at(path, i, |this| {
                 let handled = element(this, raw);
@@ -411,7 +410,7 @@ impl Transform<'_> {
     fn part<T>(
         &mut self,
         path: &'static str,
-        raw: &RawValue,
+        raw: Json<'_>,
         handle: impl FnOnce(&mut Self) -> Result<T>,
     ) -> Option<T> {
         handle(self).map_err(|error| self.reject_part(path, Some(path), &error, raw)).ok()
@@ -422,7 +421,7 @@ impl Transform<'_> {
         event: &'static str,
         member: Option<&'static str>,
         error: &EventError,
-        raw: &RawValue,
+        raw: Json<'_>,
     ) {
         if self.rejected >= MAX_REJECTED_PARTS {
             self.rejected += 1;
@@ -444,8 +443,8 @@ impl Transform<'_> {
         &mut self,
         guild_id: i64,
         table: &'static Table,
-        raw: Option<&RawValue>,
-        element: impl Fn(&mut Self, i64, &RawValue) -> Result<Key>,
+        raw: Option<Json<'_>>,
+        element: impl Fn(&mut Self, i64, Json<'_>) -> Result<Key>,
     ) -> Result<()> {
         let keys = self.each(table.name, raw, |this, raw| element(this, guild_id, raw))?;
         if let Some(keys) = keys {

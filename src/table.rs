@@ -16,6 +16,7 @@ pub mod encode;
 pub mod events;
 pub mod expressions;
 pub mod guilds;
+pub mod json;
 pub mod members;
 pub mod messages;
 pub mod moderation;

@@ -4,7 +4,6 @@
 //! is in it, since Discord sends nothing for that.
 
 use serde::Deserialize;
-use serde_json::value::RawValue;
 
 use super::{
     EventError, Result, Transform,
@@ -19,15 +18,16 @@ use crate::table::{
         CHANNEL_DELETED_AT, CHANNEL_TYPE, CHANNELS, LAST_MESSAGE_ID, LAST_PIN_TIMESTAMP,
         PERMISSION_OVERWRITES, RECIPIENTS, STATUS, UNLISTED_AT, WEBHOOKS_UPDATED_AT,
     },
+    json::Json,
 };
 
 #[derive(Deserialize)]
-struct PinsUpdate {
+struct PinsUpdate<'a> {
     #[serde(default)]
     guild_id: Option<Snowflake>,
     channel_id: Snowflake,
-    #[serde(default)]
-    last_pin_timestamp: Option<Box<RawValue>>,
+    #[serde(default, borrow)]
+    last_pin_timestamp: Option<Json<'a>>,
 }
 
 #[derive(Deserialize)]
@@ -53,7 +53,7 @@ pub(super) struct Direct {
 }
 
 impl Transform<'_> {
-    pub(super) fn channel_update(&mut self, d: &RawValue) -> Result<()> {
+    pub(super) fn channel_update(&mut self, d: Json<'_>) -> Result<()> {
         let guild_id = guild_id(d)?;
         let (key, overwrites) = self.channel(guild_id, d)?;
         if let Some(overwrites) = overwrites {
@@ -66,7 +66,7 @@ impl Transform<'_> {
     pub(super) fn channel(
         &mut self,
         guild_id: i64,
-        raw: &RawValue,
+        raw: Json<'_>,
     ) -> Result<(Key, Option<Vec<Key>>)> {
         let nested = self.decode(&CHANNELS, raw)?;
         self.row.bigint(0, guild_id);
@@ -107,7 +107,7 @@ impl Transform<'_> {
         Ok((key, overwrites))
     }
 
-    pub(super) fn channel_delete(&mut self, d: &RawValue) -> Result<()> {
+    pub(super) fn channel_delete(&mut self, d: Json<'_>) -> Result<()> {
         let guild_id = guild_id(d)?;
         if guild_id != 0 {
             let id = ids::member(d, "id")?.ok_or(EventError::Missing("id"))?.0;
@@ -140,7 +140,7 @@ impl Transform<'_> {
     }
 
     /// Discord says that webhooks of a channel changed, and not how.
-    pub(super) fn webhooks_update(&mut self, d: &RawValue) -> Result<()> {
+    pub(super) fn webhooks_update(&mut self, d: Json<'_>) -> Result<()> {
         let WebhooksUpdate { guild_id, channel_id } = serde_json::from_str(d.get())?;
         self.row.begin(&CHANNELS, self.received.at_us);
         self.row.changes_only();
@@ -150,9 +150,9 @@ impl Transform<'_> {
         self.emit_row(&CHANNELS).map(|_| ())
     }
 
-    pub(super) fn channel_pins_update(&mut self, d: &RawValue) -> Result<()> {
-        let pins: PinsUpdate = serde_json::from_str(d.get())?;
-        let time = pins.last_pin_timestamp.as_deref().unwrap_or(RawValue::NULL);
+    pub(super) fn channel_pins_update(&mut self, d: Json<'_>) -> Result<()> {
+        let pins: PinsUpdate<'_> = serde_json::from_str(d.get())?;
+        let time = pins.last_pin_timestamp.unwrap_or(Json::NULL);
         self.row.begin(&CHANNELS, self.received.at_us);
         self.row.changes_only();
         self.row.bigint(0, pins.guild_id.map_or(0, |id| id.0));

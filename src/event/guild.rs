@@ -6,7 +6,6 @@
 //! changes nothing but that.
 
 use serde::Deserialize;
-use serde_json::value::RawValue;
 use twilight_model::gateway::Intents;
 
 use super::{
@@ -23,6 +22,7 @@ use crate::{
         events::{SCHEDULED_EVENTS, STAGE_INSTANCES},
         expressions::{EMOJIS, SOUNDBOARD_SOUNDS, STICKERS},
         guilds::{GUILD_BOTS, GUILDS, ONLY_IN_GUILD_CREATE, ROLE_DELETED_AT, ROLES, guild_bot},
+        json::Json,
         members::VOICE_STATES,
     },
 };
@@ -38,7 +38,7 @@ struct Stub {
 struct RoleEvent<'a> {
     guild_id: Snowflake,
     #[serde(borrow)]
-    role: &'a RawValue,
+    role: Json<'a>,
 }
 
 #[derive(Deserialize)]
@@ -48,7 +48,7 @@ struct RoleDelete {
 }
 
 impl Transform<'_> {
-    pub(super) fn guild_create(&mut self, d: &RawValue) -> Result<()> {
+    pub(super) fn guild_create(&mut self, d: Json<'_>) -> Result<()> {
         let nested = self.decode(&GUILDS, d)?;
         let unavailable = nested.get(&GUILDS, "unavailable").is_some_and(|raw| raw.get() == "true");
         if unavailable {
@@ -97,8 +97,8 @@ impl Transform<'_> {
         &mut self,
         guild_id: i64,
         table: &'static Table,
-        raw: Option<&RawValue>,
-        element: impl Fn(&mut Self, i64, &RawValue) -> Result<Key>,
+        raw: Option<Json<'_>>,
+        element: impl Fn(&mut Self, i64, Json<'_>) -> Result<Key>,
     ) {
         if let Some(raw) = raw {
             self.part(table.name, raw, |this| this.guild_set(guild_id, table, Some(raw), element));
@@ -112,8 +112,8 @@ impl Transform<'_> {
         intent: Intents,
         guild_id: i64,
         table: &'static Table,
-        raw: Option<&RawValue>,
-        element: impl FnMut(&mut Self, &RawValue) -> Result<Key>,
+        raw: Option<Json<'_>>,
+        element: impl FnMut(&mut Self, Json<'_>) -> Result<Key>,
     ) {
         let keys = self.each_along(table.name, raw, element);
         if let Some(keys) = keys.filter(|_| self.received.session.intents.contains(intent)) {
@@ -124,8 +124,8 @@ impl Transform<'_> {
     fn guild_channels(
         &mut self,
         guild_id: i64,
-        channels: Option<&RawValue>,
-        threads: Option<&RawValue>,
+        channels: Option<Json<'_>>,
+        threads: Option<Json<'_>>,
     ) {
         let mut overwrites = Some(Vec::new());
         let mut channel = |this: &mut Self, raw| {
@@ -144,7 +144,7 @@ impl Transform<'_> {
         self.replace_set(&PERMISSION_OVERWRITES, Scope::guild(guild_id), overwrites);
     }
 
-    pub(super) fn guild_update(&mut self, d: &RawValue) -> Result<()> {
+    pub(super) fn guild_update(&mut self, d: Json<'_>) -> Result<()> {
         let nested = self.decode(&GUILDS, d)?;
         let told = ONLY_IN_GUILD_CREATE.map(|column| self.row.tells(column));
         self.row.complete(&GUILDS);
@@ -162,7 +162,7 @@ impl Transform<'_> {
         Ok(())
     }
 
-    pub(super) fn guild_delete(&mut self, d: &RawValue) -> Result<()> {
+    pub(super) fn guild_delete(&mut self, d: Json<'_>) -> Result<()> {
         let stub: Stub = serde_json::from_str(d.get())?;
         let outage = stub.unavailable == Some(true);
         if outage {
@@ -196,19 +196,19 @@ impl Transform<'_> {
         self.emit_row(&GUILD_BOTS).map(|_| ())
     }
 
-    pub(super) fn role_update(&mut self, d: &RawValue) -> Result<()> {
+    pub(super) fn role_update(&mut self, d: Json<'_>) -> Result<()> {
         let event: RoleEvent<'_> = serde_json::from_str(d.get())?;
         self.role(event.guild_id.0, event.role).map(|_| ())
     }
 
-    fn role(&mut self, guild_id: i64, raw: &RawValue) -> Result<Key> {
+    fn role(&mut self, guild_id: i64, raw: Json<'_>) -> Result<Key> {
         self.decode(&ROLES, raw)?;
         self.row.bigint(0, guild_id);
         self.row.complete(&ROLES);
         self.emit_row(&ROLES)
     }
 
-    pub(super) fn role_delete(&mut self, d: &RawValue) -> Result<()> {
+    pub(super) fn role_delete(&mut self, d: Json<'_>) -> Result<()> {
         let RoleDelete { guild_id, role_id } = serde_json::from_str(d.get())?;
         self.cascade(guild_id.0, Cause::Gone { id: role_id.0, effects: &ROLE_GONE });
         self.row.begin(&ROLES, self.received.at_us);
@@ -237,6 +237,6 @@ impl State {
 }
 
 /// The guild of an event body, 0 for a direct message.
-pub(super) fn guild_id(d: &RawValue) -> Result<i64> {
+pub(super) fn guild_id(d: Json<'_>) -> Result<i64> {
     Ok(ids::member(d, "guild_id")?.map_or(0, |id| id.0))
 }

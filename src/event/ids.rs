@@ -6,11 +6,10 @@ use std::fmt;
 
 use serde::{
     Deserialize, Deserializer,
-    de::{self, IgnoredAny, MapAccess, Visitor},
+    de::{self, Visitor},
 };
-use serde_json::value::RawValue;
 
-use crate::table::decode::BorrowedKey;
+use crate::table::json::Json;
 
 /// A snowflake as PostgreSQL keeps it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -56,42 +55,18 @@ struct InGuild {
 /// The member `key` of a JSON object, `None` when it is missing or null. Reads no further than it
 /// has to: the object is decoded as a whole elsewhere.
 pub(crate) fn member(
-    object: &RawValue,
+    object: Json<'_>,
     key: &'static str,
 ) -> Result<Option<Snowflake>, serde_json::Error> {
-    struct Find<'f> {
-        key: &'static str,
-        found: &'f mut Option<Snowflake>,
-    }
-    impl<'de> Visitor<'de> for Find<'_> {
-        type Value = ();
-
-        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("an object")
-        }
-
-        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-            while let Some(BorrowedKey(key)) = map.next_key()? {
-                if key == self.key {
-                    *self.found = map.next_value()?;
-                    if self.found.is_some() {
-                        return Ok(());
-                    }
-                } else {
-                    map.next_value::<IgnoredAny>()?;
-                }
+    for (found, value) in object.members()? {
+        if found == key {
+            let id: Option<Snowflake> = serde_json::from_str(value.get())?;
+            if id.is_some() {
+                return Ok(id);
             }
-            Ok(())
         }
     }
-    let mut found = None;
-    let visitor = Find { key, found: &mut found };
-    let read = serde_json::Deserializer::from_str(object.get()).deserialize_map(visitor);
-    // Stopping half-way is an error to serde_json, and what was wanted here.
-    if found.is_none() {
-        read?;
-    }
-    Ok(found)
+    Ok(None)
 }
 
 /// The guild that a whole payload names, as far as it can be read.
@@ -108,8 +83,8 @@ mod tests {
     use super::*;
 
     fn guild_id(json: &str) -> Result<Option<i64>, serde_json::Error> {
-        let raw: &RawValue = serde_json::from_str(json).expect("test JSON is valid");
-        member(raw, "guild_id").map(|found| found.map(|id| id.0))
+        let object = serde_json::from_str(json).expect("test JSON is valid");
+        member(object, "guild_id").map(|found| found.map(|id| id.0))
     }
 
     #[test]

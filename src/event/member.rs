@@ -4,7 +4,6 @@
 //! GUILD_MEMBER_REMOVE or a complete member list.
 
 use serde::Deserialize;
-use serde_json::value::RawValue;
 
 use super::{
     Change, EventError, Result, Transform, guild::guild_id, ids::Snowflake, user::user_id_of,
@@ -12,6 +11,7 @@ use super::{
 use crate::table::{
     Key,
     change::MemberChunk,
+    json::Json,
     members::{LEFT_AT, MEMBERS, PRESENCES, VOICE_CHANNEL_ID, VOICE_LEFT_AT, VOICE_STATES},
 };
 
@@ -19,16 +19,16 @@ use crate::table::{
 struct Remove<'a> {
     guild_id: Snowflake,
     #[serde(borrow)]
-    user: &'a RawValue,
+    user: Json<'a>,
 }
 
 #[derive(Deserialize)]
 struct Chunk<'a> {
     guild_id: Snowflake,
     #[serde(borrow)]
-    members: &'a RawValue,
+    members: Json<'a>,
     #[serde(default, borrow)]
-    presences: Option<&'a RawValue>,
+    presences: Option<Json<'a>>,
     #[serde(default)]
     chunk_index: u32,
     #[serde(default)]
@@ -49,17 +49,17 @@ pub(super) enum Told {
 }
 
 impl Transform<'_> {
-    pub(super) fn member_add(&mut self, d: &RawValue) -> Result<()> {
+    pub(super) fn member_add(&mut self, d: Json<'_>) -> Result<()> {
         let guild_id = guild_id(d)?;
         self.full_member(guild_id, d).map(|_| ())
     }
 
-    pub(super) fn member_update(&mut self, d: &RawValue) -> Result<()> {
+    pub(super) fn member_update(&mut self, d: Json<'_>) -> Result<()> {
         let guild_id = guild_id(d)?;
         self.member(guild_id, d, Told::Present, None).map(|_| ())
     }
 
-    pub(super) fn member_remove(&mut self, d: &RawValue) -> Result<()> {
+    pub(super) fn member_remove(&mut self, d: Json<'_>) -> Result<()> {
         let remove: Remove<'_> = serde_json::from_str(d.get())?;
         let user_id = self.user(remove.user)?;
         self.row.begin(&MEMBERS, self.received.at_us);
@@ -69,7 +69,7 @@ impl Transform<'_> {
         self.emit_row(&MEMBERS).map(|_| ())
     }
 
-    pub(super) fn members_chunk(&mut self, d: &RawValue) -> Result<()> {
+    pub(super) fn members_chunk(&mut self, d: Json<'_>) -> Result<()> {
         let chunk: Chunk<'_> = serde_json::from_str(d.get())?;
         let guild_id = chunk.guild_id.0;
         let keys =
@@ -87,7 +87,7 @@ impl Transform<'_> {
         Ok(())
     }
 
-    pub(super) fn full_member(&mut self, guild_id: i64, raw: &RawValue) -> Result<Key> {
+    pub(super) fn full_member(&mut self, guild_id: i64, raw: Json<'_>) -> Result<Key> {
         self.member(guild_id, raw, Told::Whole, None)
     }
 
@@ -95,7 +95,7 @@ impl Transform<'_> {
     pub(super) fn member(
         &mut self,
         guild_id: i64,
-        raw: &RawValue,
+        raw: Json<'_>,
         told: Told,
         user_id: Option<i64>,
     ) -> Result<Key> {
@@ -123,18 +123,18 @@ impl Transform<'_> {
         &mut self,
         guild_id: i64,
         path: &'static str,
-        raw: &RawValue,
+        raw: Json<'_>,
         user_id: Option<i64>,
     ) {
         self.part(path, raw, |this| this.member(guild_id, raw, Told::Aside, user_id));
     }
 
-    pub(super) fn presence_update(&mut self, d: &RawValue) -> Result<()> {
+    pub(super) fn presence_update(&mut self, d: Json<'_>) -> Result<()> {
         let guild_id = guild_id(d)?;
         self.presence(guild_id, d).map(|_| ())
     }
 
-    pub(super) fn presence(&mut self, guild_id: i64, raw: &RawValue) -> Result<Key> {
+    pub(super) fn presence(&mut self, guild_id: i64, raw: Json<'_>) -> Result<Key> {
         let nested = self.decode(&PRESENCES, raw)?;
         let user = nested.get(&PRESENCES, "user").ok_or(EventError::Missing("user"))?;
         let user_id = user_id_of(user)?;
@@ -146,12 +146,12 @@ impl Transform<'_> {
         Ok(key)
     }
 
-    pub(super) fn voice_state_update(&mut self, d: &RawValue) -> Result<()> {
+    pub(super) fn voice_state_update(&mut self, d: Json<'_>) -> Result<()> {
         let guild_id = guild_id(d)?;
         self.voice_state(guild_id, d).map(|_| ())
     }
 
-    pub(super) fn voice_state(&mut self, guild_id: i64, raw: &RawValue) -> Result<Key> {
+    pub(super) fn voice_state(&mut self, guild_id: i64, raw: Json<'_>) -> Result<Key> {
         let nested = self.decode(&VOICE_STATES, raw)?;
         self.row.bigint(0, guild_id);
         self.row.complete(&VOICE_STATES);

@@ -4,7 +4,6 @@
 //! "not told" and never replaces what is known. A webhook's author is no user.
 
 use serde::Deserialize;
-use serde_json::value::RawValue;
 use twilight_model::gateway::Intents;
 
 use super::{
@@ -17,6 +16,7 @@ use super::{
 use crate::table::{
     change::Change,
     decode::Nested,
+    json::Json,
     messages::{
         ATTACHMENTS, AUTHOR, AUTHOR_ID, CHANNEL_ID, COMPONENTS, CONTENT, DELETE_CAUSE, DELETED_AT,
         EMBEDS, FLAGS, ID, MENTIONS, MESSAGES, NONCE, POLL, REFERENCED_MESSAGE_ID, THREAD_ID, TTS,
@@ -40,7 +40,7 @@ struct Delete {
 #[derive(Deserialize)]
 struct DeleteBulk<'a> {
     #[serde(borrow)]
-    ids: &'a RawValue,
+    ids: Json<'a>,
     channel_id: Snowflake,
     #[serde(default)]
     guild_id: Option<Snowflake>,
@@ -49,20 +49,20 @@ struct DeleteBulk<'a> {
 #[derive(Deserialize)]
 struct Mention<'a> {
     #[serde(default, borrow)]
-    member: Option<&'a RawValue>,
+    member: Option<Json<'a>>,
 }
 
 impl Transform<'_> {
-    pub(super) fn message_create(&mut self, d: &RawValue) -> Result<()> {
+    pub(super) fn message_create(&mut self, d: Json<'_>) -> Result<()> {
         let written = self.message(d, true)?;
         self.channel_of_message(&written)
     }
 
-    pub(super) fn message_update(&mut self, d: &RawValue) -> Result<()> {
+    pub(super) fn message_update(&mut self, d: Json<'_>) -> Result<()> {
         self.message(d, false).map(|_| ())
     }
 
-    fn message(&mut self, d: &RawValue, created: bool) -> Result<Written> {
+    fn message(&mut self, d: Json<'_>, created: bool) -> Result<Written> {
         let guild_id = guild_id(d)?;
         let nested = self.decode(&MESSAGES, d)?;
         self.row.bigint(0, guild_id);
@@ -142,7 +142,7 @@ impl Transform<'_> {
     fn message_people(
         &mut self,
         guild_id: i64,
-        author: Option<&RawValue>,
+        author: Option<Json<'_>>,
         nested: &Nested<'_>,
         mentions: &[ToldUser<'_>],
     ) {
@@ -193,12 +193,12 @@ impl Transform<'_> {
         }
     }
 
-    pub(super) fn message_delete(&mut self, d: &RawValue) -> Result<()> {
+    pub(super) fn message_delete(&mut self, d: Json<'_>) -> Result<()> {
         let delete: Delete = serde_json::from_str(d.get())?;
         self.delete_message(delete.guild_id, delete.channel_id, delete.id, "single")
     }
 
-    pub(super) fn message_delete_bulk(&mut self, d: &RawValue) -> Result<()> {
+    pub(super) fn message_delete_bulk(&mut self, d: Json<'_>) -> Result<()> {
         let bulk: DeleteBulk<'_> = serde_json::from_str(d.get())?;
         self.each("ids", Some(bulk.ids), |this, raw| {
             let id = serde_json::from_str(raw.get())?;

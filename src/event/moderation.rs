@@ -4,7 +4,6 @@
 //! a set.
 
 use serde::Deserialize;
-use serde_json::value::RawValue;
 
 use super::{
     EventError, Is, Result, Transform,
@@ -15,6 +14,7 @@ use crate::{
     id::fnv_1a,
     table::{
         guilds::{GUILDS, INTEGRATIONS_UPDATED_AT},
+        json::Json,
         moderation::{
             APPLICATION_COMMAND_PERMISSIONS, AUDIT_LOG_ENTRIES, AUTO_MODERATION_EXECUTIONS,
             AUTO_MODERATION_RULES, BAN_DELETED_AT, BANNED_AT, BANS, INTEGRATION_APPLICATION,
@@ -29,7 +29,7 @@ use crate::{
 struct Ban<'a> {
     guild_id: Snowflake,
     #[serde(borrow)]
-    user: &'a RawValue,
+    user: Json<'a>,
 }
 
 #[derive(Deserialize)]
@@ -37,7 +37,7 @@ struct Application<'a> {
     #[serde(default)]
     id: Option<Snowflake>,
     #[serde(default, borrow)]
-    bot: Option<&'a RawValue>,
+    bot: Option<Json<'a>>,
 }
 
 #[derive(Deserialize)]
@@ -56,7 +56,7 @@ struct Action {
 }
 
 impl Transform<'_> {
-    pub(super) fn invite_create(&mut self, d: &RawValue) -> Result<()> {
+    pub(super) fn invite_create(&mut self, d: Json<'_>) -> Result<()> {
         let guild_id = guild_id(d)?;
         let nested = self.decode_in(guild_id, &INVITES, d)?;
         self.row.complete(&INVITES);
@@ -69,14 +69,14 @@ impl Transform<'_> {
         Ok(())
     }
 
-    pub(super) fn invite_delete(&mut self, d: &RawValue) -> Result<()> {
+    pub(super) fn invite_delete(&mut self, d: Json<'_>) -> Result<()> {
         let guild_id = guild_id(d)?;
         self.decode_in(guild_id, &INVITES, d)?;
         self.settle(&INVITES, Is::Gone, INVITE_DELETED_AT);
         self.emit_row(&INVITES).map(|_| ())
     }
 
-    pub(super) fn ban(&mut self, d: &RawValue, is: Is) -> Result<()> {
+    pub(super) fn ban(&mut self, d: Json<'_>, is: Is) -> Result<()> {
         let ban: Ban<'_> = serde_json::from_str(d.get())?;
         let user_id = ids::member(ban.user, "id")?.ok_or(EventError::Missing("user.id"))?;
         self.row.begin(&BANS, self.received.at_us);
@@ -91,7 +91,7 @@ impl Transform<'_> {
         Ok(())
     }
 
-    pub(super) fn integration_update(&mut self, d: &RawValue) -> Result<()> {
+    pub(super) fn integration_update(&mut self, d: Json<'_>) -> Result<()> {
         let guild_id = guild_id(d)?;
         let nested = self.decode_in(guild_id, &INTEGRATIONS, d)?;
         self.row.complete(&INTEGRATIONS);
@@ -118,7 +118,7 @@ impl Transform<'_> {
         Ok(())
     }
 
-    pub(super) fn integration_delete(&mut self, d: &RawValue) -> Result<()> {
+    pub(super) fn integration_delete(&mut self, d: Json<'_>) -> Result<()> {
         let guild_id = guild_id(d)?;
         self.decode_in(guild_id, &INTEGRATIONS, d)?;
         self.settle(&INTEGRATIONS, Is::Gone, INTEGRATION_DELETED_AT);
@@ -126,7 +126,7 @@ impl Transform<'_> {
     }
 
     /// Discord says that integrations changed, and not how.
-    pub(super) fn integrations_update(&mut self, d: &RawValue) -> Result<()> {
+    pub(super) fn integrations_update(&mut self, d: Json<'_>) -> Result<()> {
         let guild_id = ids::member(d, "guild_id")?.ok_or(EventError::Missing("guild_id"))?;
         self.row.begin(&GUILDS, self.received.at_us);
         self.row.changes_only();
@@ -135,14 +135,14 @@ impl Transform<'_> {
         self.emit_row(&GUILDS).map(|_| ())
     }
 
-    pub(super) fn auto_moderation_rule(&mut self, d: &RawValue, is: Is) -> Result<()> {
+    pub(super) fn auto_moderation_rule(&mut self, d: Json<'_>, is: Is) -> Result<()> {
         let guild_id = guild_id(d)?;
         self.decode_in(guild_id, &AUTO_MODERATION_RULES, d)?;
         self.settle(&AUTO_MODERATION_RULES, is, RULE_DELETED_AT);
         self.emit_row(&AUTO_MODERATION_RULES).map(|_| ())
     }
 
-    pub(super) fn auto_moderation_execution(&mut self, d: &RawValue) -> Result<()> {
+    pub(super) fn auto_moderation_execution(&mut self, d: Json<'_>) -> Result<()> {
         let guild_id = guild_id(d)?;
         let told: Execution = serde_json::from_str(d.get())?;
         self.decode_in(guild_id, &AUTO_MODERATION_EXECUTIONS, d)?;
@@ -160,14 +160,14 @@ impl Transform<'_> {
         self.emit_row(&AUTO_MODERATION_EXECUTIONS).map(|_| ())
     }
 
-    pub(super) fn audit_log_entry(&mut self, d: &RawValue) -> Result<()> {
+    pub(super) fn audit_log_entry(&mut self, d: Json<'_>) -> Result<()> {
         let guild_id = guild_id(d)?;
         self.decode_in(guild_id, &AUDIT_LOG_ENTRIES, d)?;
         self.row.complete(&AUDIT_LOG_ENTRIES);
         self.emit_row(&AUDIT_LOG_ENTRIES).map(|_| ())
     }
 
-    pub(super) fn command_permissions(&mut self, d: &RawValue) -> Result<()> {
+    pub(super) fn command_permissions(&mut self, d: Json<'_>) -> Result<()> {
         let guild_id = guild_id(d)?;
         self.decode_in(guild_id, &APPLICATION_COMMAND_PERMISSIONS, d)?;
         self.row.complete(&APPLICATION_COMMAND_PERMISSIONS);

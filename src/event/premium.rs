@@ -2,16 +2,17 @@
 //!
 //! **Invariant:** an end is no deletion: only the DELETE events are.
 
-use serde_json::value::RawValue;
-
 use super::{Is, Result, Transform, guild::guild_id};
-use crate::table::premium::{
-    ENTITLEMENT_DELETED, ENTITLEMENT_DELETED_AT, ENTITLEMENTS, SUBSCRIPTION_DELETED_AT,
-    SUBSCRIPTIONS,
+use crate::table::{
+    json::Json,
+    premium::{
+        ENTITLEMENT_DELETED, ENTITLEMENT_DELETED_AT, ENTITLEMENTS, SUBSCRIPTION_DELETED_AT,
+        SUBSCRIPTIONS,
+    },
 };
 
 impl Transform<'_> {
-    pub(super) fn entitlement(&mut self, d: &RawValue, is: Is) -> Result<()> {
+    pub(super) fn entitlement(&mut self, d: Json<'_>, is: Is) -> Result<()> {
         let guild_id = guild_id(d)?;
         self.decode_in(guild_id, &ENTITLEMENTS, d)?;
         self.settle(&ENTITLEMENTS, is, ENTITLEMENT_DELETED_AT);
@@ -22,7 +23,7 @@ impl Transform<'_> {
         self.emit_row(&ENTITLEMENTS).map(|_| ())
     }
 
-    pub(super) fn subscription(&mut self, d: &RawValue, is: Is) -> Result<()> {
+    pub(super) fn subscription(&mut self, d: Json<'_>, is: Is) -> Result<()> {
         self.decode(&SUBSCRIPTIONS, d)?;
         self.settle(&SUBSCRIPTIONS, is, SUBSCRIPTION_DELETED_AT);
         self.emit_row(&SUBSCRIPTIONS).map(|_| ())

@@ -6,13 +6,13 @@
 use std::borrow::Cow;
 
 use serde::Deserialize;
-use serde_json::value::RawValue;
 
 use super::{EventError, Is, Result, Transform, guild::guild_id, ids::Snowflake};
 use crate::{
     id::fnv_1a,
     table::{
         change::Scope,
+        json::Json,
         reactions::{POLL_VOTES, REACTIONS, VOTE_REMOVED_AT, VOTED_AT, reaction},
     },
 };
@@ -50,15 +50,15 @@ struct OfMessage<'a> {
 }
 
 impl Transform<'_> {
-    pub(super) fn reaction_add(&mut self, d: &RawValue) -> Result<()> {
+    pub(super) fn reaction_add(&mut self, d: Json<'_>) -> Result<()> {
         self.reaction(d, Is::There)
     }
 
-    pub(super) fn reaction_remove(&mut self, d: &RawValue) -> Result<()> {
+    pub(super) fn reaction_remove(&mut self, d: Json<'_>) -> Result<()> {
         self.reaction(d, Is::Gone)
     }
 
-    fn reaction(&mut self, d: &RawValue, is: Is) -> Result<()> {
+    fn reaction(&mut self, d: Json<'_>, is: Is) -> Result<()> {
         let guild_id = guild_id(d)?;
         let nested = self.decode_in(guild_id, &REACTIONS, d)?;
         let emoji = nested.get(&REACTIONS, "emoji").ok_or(EventError::Missing("emoji"))?;
@@ -92,13 +92,13 @@ impl Transform<'_> {
         Ok(())
     }
 
-    pub(super) fn reaction_remove_all(&mut self, d: &RawValue) -> Result<()> {
+    pub(super) fn reaction_remove_all(&mut self, d: Json<'_>) -> Result<()> {
         let message: OfMessage<'_> = serde_json::from_str(d.get())?;
         self.replace_set(&REACTIONS, message.scope(), Vec::new());
         Ok(())
     }
 
-    pub(super) fn reaction_remove_emoji(&mut self, d: &RawValue) -> Result<()> {
+    pub(super) fn reaction_remove_emoji(&mut self, d: Json<'_>) -> Result<()> {
         let message: OfMessage<'_> = serde_json::from_str(d.get())?;
         let emoji = message.emoji.as_ref().ok_or(EventError::Missing("emoji"))?;
         let [guild_id, message_id, ..] = message.scope().values;
@@ -107,7 +107,7 @@ impl Transform<'_> {
         Ok(())
     }
 
-    pub(super) fn poll_vote(&mut self, d: &RawValue, is: Is) -> Result<()> {
+    pub(super) fn poll_vote(&mut self, d: Json<'_>, is: Is) -> Result<()> {
         let guild_id = guild_id(d)?;
         self.decode_in(guild_id, &POLL_VOTES, d)?;
         self.settle(&POLL_VOTES, is, VOTE_REMOVED_AT);

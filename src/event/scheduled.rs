@@ -2,8 +2,6 @@
 //!
 //! **Invariant:** deleting an event is one event: its subscribers go with it.
 
-use serde_json::value::RawValue;
-
 use super::{Is, Result, Transform, guild::guild_id};
 use crate::table::{
     Key,
@@ -12,26 +10,27 @@ use crate::table::{
         EVENT_DELETED_AT, EVENT_USER_COUNT, EVENT_USER_REMOVED_AT, SCHEDULED_EVENT_USERS,
         SCHEDULED_EVENTS, STAGE_DELETED_AT, STAGE_INSTANCES, SUBSCRIBED_AT,
     },
+    json::Json,
 };
 
 impl Transform<'_> {
-    pub(super) fn scheduled_event_update(&mut self, d: &RawValue) -> Result<()> {
+    pub(super) fn scheduled_event_update(&mut self, d: Json<'_>) -> Result<()> {
         let guild_id = guild_id(d)?;
         self.scheduled_event(guild_id, d).map(|_| ())
     }
 
-    pub(super) fn scheduled_event(&mut self, guild_id: i64, raw: &RawValue) -> Result<Key> {
+    pub(super) fn scheduled_event(&mut self, guild_id: i64, raw: Json<'_>) -> Result<Key> {
         self.scheduled_event_row(guild_id, raw, Is::There)
     }
 
-    pub(super) fn scheduled_event_delete(&mut self, d: &RawValue) -> Result<()> {
+    pub(super) fn scheduled_event_delete(&mut self, d: Json<'_>) -> Result<()> {
         let guild_id = guild_id(d)?;
         let key = self.scheduled_event_row(guild_id, d, Is::Gone)?;
         self.replace_set(&SCHEDULED_EVENT_USERS, Scope::of(&[guild_id, key[1]]), Vec::new());
         Ok(())
     }
 
-    fn scheduled_event_row(&mut self, guild_id: i64, raw: &RawValue, is: Is) -> Result<Key> {
+    fn scheduled_event_row(&mut self, guild_id: i64, raw: Json<'_>, is: Is) -> Result<Key> {
         let nested = self.decode_in(guild_id, &SCHEDULED_EVENTS, raw)?;
         let counted = self.row.tells(EVENT_USER_COUNT);
         self.settle(&SCHEDULED_EVENTS, is, EVENT_DELETED_AT);
@@ -43,7 +42,7 @@ impl Transform<'_> {
         Ok(key)
     }
 
-    pub(super) fn scheduled_event_user(&mut self, d: &RawValue, is: Is) -> Result<()> {
+    pub(super) fn scheduled_event_user(&mut self, d: Json<'_>, is: Is) -> Result<()> {
         let guild_id = guild_id(d)?;
         self.decode_in(guild_id, &SCHEDULED_EVENT_USERS, d)?;
         self.settle(&SCHEDULED_EVENT_USERS, is, EVENT_USER_REMOVED_AT);
@@ -53,16 +52,16 @@ impl Transform<'_> {
         self.emit_row(&SCHEDULED_EVENT_USERS).map(|_| ())
     }
 
-    pub(super) fn stage_instance_update(&mut self, d: &RawValue, is: Is) -> Result<()> {
+    pub(super) fn stage_instance_update(&mut self, d: Json<'_>, is: Is) -> Result<()> {
         let guild_id = guild_id(d)?;
         self.stage_instance_row(guild_id, d, is).map(|_| ())
     }
 
-    pub(super) fn stage_instance(&mut self, guild_id: i64, raw: &RawValue) -> Result<Key> {
+    pub(super) fn stage_instance(&mut self, guild_id: i64, raw: Json<'_>) -> Result<Key> {
         self.stage_instance_row(guild_id, raw, Is::There)
     }
 
-    fn stage_instance_row(&mut self, guild_id: i64, raw: &RawValue, is: Is) -> Result<Key> {
+    fn stage_instance_row(&mut self, guild_id: i64, raw: Json<'_>, is: Is) -> Result<Key> {
         self.decode_in(guild_id, &STAGE_INSTANCES, raw)?;
         self.settle(&STAGE_INSTANCES, is, STAGE_DELETED_AT);
         self.emit_row(&STAGE_INSTANCES)

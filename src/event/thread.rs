@@ -6,7 +6,6 @@
 use std::collections::HashSet;
 
 use serde::Deserialize;
-use serde_json::value::RawValue;
 
 use super::{
     Result, Transform,
@@ -21,17 +20,18 @@ use crate::table::{
         CHANNEL_DELETED_AT, CHANNELS, MEMBER_COUNT, THREAD_MEMBER_LEFT_AT, THREAD_MEMBER_THREAD_ID,
         THREAD_MEMBER_USER_ID, THREAD_MEMBERS,
     },
+    json::Json,
 };
 
 #[derive(Deserialize)]
 struct ListSync<'a> {
     guild_id: Snowflake,
     #[serde(default, borrow)]
-    channel_ids: Option<Vec<&'a RawValue>>,
+    channel_ids: Option<Vec<Json<'a>>>,
     #[serde(borrow)]
-    threads: &'a RawValue,
+    threads: Json<'a>,
     #[serde(default, borrow)]
-    members: Option<&'a RawValue>,
+    members: Option<Json<'a>>,
 }
 
 #[derive(Deserialize)]
@@ -39,20 +39,20 @@ struct MembersUpdate<'a> {
     id: Snowflake,
     guild_id: Snowflake,
     #[serde(default, borrow)]
-    member_count: Option<&'a RawValue>,
+    member_count: Option<Json<'a>>,
     #[serde(default, borrow)]
-    added_members: Option<&'a RawValue>,
+    added_members: Option<Json<'a>>,
     #[serde(default, borrow)]
-    removed_member_ids: Option<&'a RawValue>,
+    removed_member_ids: Option<Json<'a>>,
 }
 
 impl Transform<'_> {
-    pub(super) fn thread_update(&mut self, d: &RawValue) -> Result<()> {
+    pub(super) fn thread_update(&mut self, d: Json<'_>) -> Result<()> {
         let guild_id = guild_id(d)?;
         self.channel(guild_id, d).map(|_| ())
     }
 
-    pub(super) fn thread_delete(&mut self, d: &RawValue) -> Result<()> {
+    pub(super) fn thread_delete(&mut self, d: Json<'_>) -> Result<()> {
         let guild_id = guild_id(d)?;
         self.decode_in(guild_id, &CHANNELS, d)?;
         self.row.timestamp_us(CHANNEL_DELETED_AT, self.received.at_us);
@@ -66,7 +66,7 @@ impl Transform<'_> {
         &mut self,
         guild_id: i64,
         parents: Option<Vec<i64>>,
-        threads: Option<&RawValue>,
+        threads: Option<Json<'_>>,
     ) {
         // An odd element may be any thread, so that no absence is proven.
         let listed = threads.map(|raw| serde_json::from_str::<Vec<WithId>>(raw.get()));
@@ -76,14 +76,14 @@ impl Transform<'_> {
         }
     }
 
-    pub(super) fn thread_list_sync(&mut self, d: &RawValue) -> Result<()> {
+    pub(super) fn thread_list_sync(&mut self, d: Json<'_>) -> Result<()> {
         let sync: ListSync<'_> = serde_json::from_str(d.get())?;
         let guild_id = sync.guild_id.0;
-        let id = |raw: &RawValue| serde_json::from_str::<Snowflake>(raw.get());
+        let id = |raw: Json<'_>| serde_json::from_str::<Snowflake>(raw.get());
         // Of the threads of an odd parent nothing is proven.
         let parents = sync.channel_ids.as_ref();
         let parents =
-            parents.map(|ids| ids.iter().filter_map(|raw| Some(id(raw).ok()?.0)).collect());
+            parents.map(|ids| ids.iter().filter_map(|raw| Some(id(*raw).ok()?.0)).collect());
         self.threads_listed(guild_id, parents, Some(sync.threads));
         for (i, raw) in sync.channel_ids.into_iter().flatten().enumerate() {
             self.at("channel_ids", i, |this| this.part("id", raw, |_| Ok(id(raw)?)));
@@ -105,12 +105,12 @@ impl Transform<'_> {
         Ok(())
     }
 
-    pub(super) fn thread_member_update(&mut self, d: &RawValue) -> Result<()> {
+    pub(super) fn thread_member_update(&mut self, d: Json<'_>) -> Result<()> {
         let guild_id = guild_id(d)?;
         self.thread_member(guild_id, d).map(|_| ())
     }
 
-    pub(super) fn thread_members_update(&mut self, d: &RawValue) -> Result<()> {
+    pub(super) fn thread_members_update(&mut self, d: Json<'_>) -> Result<()> {
         let update: MembersUpdate<'_> = serde_json::from_str(d.get())?;
         let (guild_id, thread_id) = (update.guild_id.0, update.id.0);
         if let Some(count) = update.member_count {
@@ -133,7 +133,7 @@ impl Transform<'_> {
     }
 
     /// A thread member; one inside THREAD_MEMBERS_UPDATE brings guild member and presence along.
-    fn thread_member(&mut self, guild_id: i64, raw: &RawValue) -> Result<Key> {
+    fn thread_member(&mut self, guild_id: i64, raw: Json<'_>) -> Result<Key> {
         let nested = self.decode_in(guild_id, &THREAD_MEMBERS, raw)?;
         self.row.complete(&THREAD_MEMBERS);
         let key = self.emit_row(&THREAD_MEMBERS)?;
@@ -151,7 +151,7 @@ impl Transform<'_> {
         &mut self,
         guild_id: i64,
         thread_id: i64,
-        raw: &RawValue,
+        raw: Json<'_>,
     ) -> Result<()> {
         self.decode_in(guild_id, &THREAD_MEMBERS, raw)?;
         self.row.bigint(THREAD_MEMBER_THREAD_ID, thread_id);

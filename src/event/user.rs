@@ -6,7 +6,6 @@
 use std::sync::Arc;
 
 use serde::Deserialize;
-use serde_json::value::RawValue;
 
 use super::{
     Change, EventError, Result, Transform,
@@ -14,13 +13,14 @@ use super::{
 };
 use crate::table::{
     change::SessionStart,
+    json::Json,
     users::{AVATAR, DISCRIMINATOR, TOLD_SEQUENCE, TOLD_SESSION, USERNAME, USERS},
 };
 
 #[derive(Deserialize)]
 struct Ready<'a> {
     #[serde(borrow)]
-    user: &'a RawValue,
+    user: Json<'a>,
     guilds: Vec<WithId>,
 }
 
@@ -30,11 +30,11 @@ pub(super) struct ToldUser<'a> {
     /// Its place in the array.
     pub(super) place: usize,
     pub(super) id: i64,
-    pub(super) raw: &'a RawValue,
+    pub(super) raw: Json<'a>,
 }
 
 impl Transform<'_> {
-    pub(super) fn ready(&mut self, d: &RawValue) -> Result<()> {
+    pub(super) fn ready(&mut self, d: Json<'_>) -> Result<()> {
         let ready: Ready<'_> = serde_json::from_str(d.get())?;
         let guilds = ready.guilds.iter().map(|guild| guild.id.0.cast_unsigned()).collect();
         let (session, at_us) = (Arc::clone(self.received.session), self.received.at_us);
@@ -42,12 +42,12 @@ impl Transform<'_> {
         self.user(ready.user).map(|_| ())
     }
 
-    pub(super) fn user_update(&mut self, d: &RawValue) -> Result<()> {
+    pub(super) fn user_update(&mut self, d: Json<'_>) -> Result<()> {
         self.user(d).map(|_| ())
     }
 
     /// A user object. Returns its id, whether or not it is full enough to be stored.
-    pub(super) fn user(&mut self, raw: &RawValue) -> Result<i64> {
+    pub(super) fn user(&mut self, raw: Json<'_>) -> Result<i64> {
         self.decode_user(raw)?;
         if self.row.is_present(USERNAME) {
             return Ok(self.emit_row(&USERS)?[0]);
@@ -56,7 +56,7 @@ impl Transform<'_> {
     }
 
     /// The same of the part `path` of something else, where there may be none.
-    pub(super) fn user_if_told(&mut self, path: &'static str, raw: Option<&RawValue>) {
+    pub(super) fn user_if_told(&mut self, path: &'static str, raw: Option<Json<'_>>) {
         if let Some(raw) = raw {
             self.part(path, raw, |this| this.user(raw));
         }
@@ -68,8 +68,8 @@ impl Transform<'_> {
         &mut self,
         path: &'static str,
         column: usize,
-        user: Option<&'d RawValue>,
-    ) -> Option<&'d RawValue> {
+        user: Option<Json<'d>>,
+    ) -> Option<Json<'d>> {
         let user = user?;
         self.part(path, user, |this| {
             this.row.bigint(column, user_id_of(user)?);
@@ -81,7 +81,7 @@ impl Transform<'_> {
     pub(super) fn users_told<'d>(
         &mut self,
         path: &'static str,
-        raw: Option<&'d RawValue>,
+        raw: Option<Json<'d>>,
     ) -> Option<Vec<ToldUser<'d>>> {
         let raw = raw?;
         let users = self.part(path, raw, |this| {
@@ -91,7 +91,7 @@ impl Transform<'_> {
         Some(users.filter_map(|(place, user)| Some(ToldUser { place, ..user? })).collect())
     }
 
-    fn decode_user(&mut self, raw: &RawValue) -> Result<()> {
+    fn decode_user(&mut self, raw: Json<'_>) -> Result<()> {
         self.decode(&USERS, raw)?;
         self.row.bigint(TOLD_SESSION, self.received.session.hash());
         self.row.bigint(TOLD_SEQUENCE, self.received.sequence.cast_signed());
@@ -99,7 +99,7 @@ impl Transform<'_> {
     }
 
     /// The user of a presence: changes a known user if it is full, and never creates one.
-    pub(super) fn presence_user(&mut self, raw: &RawValue) -> Result<i64> {
+    pub(super) fn presence_user(&mut self, raw: Json<'_>) -> Result<i64> {
         self.decode_user(raw)?;
         let told = |column| self.row.is_present(column);
         let full = told(USERNAME) && told(DISCRIMINATOR) && self.row.tells(AVATAR);
@@ -113,6 +113,6 @@ impl Transform<'_> {
     }
 }
 
-pub(super) fn user_id_of(user: &RawValue) -> Result<i64> {
+pub(super) fn user_id_of(user: Json<'_>) -> Result<i64> {
     Ok(ids::member(user, "id")?.ok_or(EventError::Missing("user.id"))?.0)
 }

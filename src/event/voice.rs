@@ -6,13 +6,13 @@
 use std::borrow::Cow;
 
 use serde::{Deserialize, Deserializer};
-use serde_json::value::RawValue;
 
 use super::{EventError, Result, Transform, guild::guild_id, ids::Snowflake};
 use crate::table::{
     Key,
     channels::{CHANNELS, STATUS, VOICE_START_TIME},
     encode::parse_timestamp_us,
+    json::Json,
     members::{EFFECT_EMOJI_ID, EFFECT_EMOJI_NAME, EFFECT_SENT_AT, VOICE_CHANNEL_EFFECTS},
 };
 
@@ -20,9 +20,9 @@ use crate::table::{
 struct ChannelInfo<'a> {
     id: Snowflake,
     #[serde(default, borrow, deserialize_with = "told")]
-    status: Option<&'a RawValue>,
+    status: Option<Json<'a>>,
     #[serde(default, borrow, deserialize_with = "told")]
-    voice_start_time: Option<&'a RawValue>,
+    voice_start_time: Option<Json<'a>>,
 }
 
 #[derive(Deserialize)]
@@ -37,35 +37,33 @@ struct EffectEmoji<'a> {
 struct ChannelInfos<'a> {
     guild_id: Snowflake,
     #[serde(borrow)]
-    channels: &'a RawValue,
+    channels: Json<'a>,
 }
 
 /// A member that is there, be it as null.
-fn told<'de, D: Deserializer<'de>>(
-    value: D,
-) -> std::result::Result<Option<&'de RawValue>, D::Error> {
-    <&RawValue>::deserialize(value).map(Some)
+fn told<'de, D: Deserializer<'de>>(value: D) -> std::result::Result<Option<Json<'de>>, D::Error> {
+    <Json<'_>>::deserialize(value).map(Some)
 }
 
 impl Transform<'_> {
-    pub(super) fn voice_channel_status(&mut self, d: &RawValue) -> Result<()> {
+    pub(super) fn voice_channel_status(&mut self, d: Json<'_>) -> Result<()> {
         let guild_id = guild_id(d)?;
         let info: ChannelInfo<'_> = serde_json::from_str(d.get())?;
-        let status = Some(info.status.unwrap_or(RawValue::NULL));
+        let status = Some(info.status.unwrap_or(Json::NULL));
         self.tell_channel_info(guild_id, &ChannelInfo { status, voice_start_time: None, ..info })?;
         Ok(())
     }
 
-    pub(super) fn voice_channel_start_time(&mut self, d: &RawValue) -> Result<()> {
+    pub(super) fn voice_channel_start_time(&mut self, d: Json<'_>) -> Result<()> {
         let guild_id = guild_id(d)?;
         let info: ChannelInfo<'_> = serde_json::from_str(d.get())?;
         // When the last one leaves, the time may be left out rather than be null.
-        let voice_start_time = Some(info.voice_start_time.unwrap_or(RawValue::NULL));
+        let voice_start_time = Some(info.voice_start_time.unwrap_or(Json::NULL));
         self.tell_channel_info(guild_id, &ChannelInfo { status: None, voice_start_time, ..info })?;
         Ok(())
     }
 
-    pub(super) fn channel_info(&mut self, d: &RawValue) -> Result<()> {
+    pub(super) fn channel_info(&mut self, d: Json<'_>) -> Result<()> {
         let infos: ChannelInfos<'_> = serde_json::from_str(d.get())?;
         let guild_id = infos.guild_id.0;
         self.each("channels", Some(infos.channels), |this, raw| {
@@ -92,7 +90,7 @@ impl Transform<'_> {
         self.emit_row(&CHANNELS)
     }
 
-    pub(super) fn voice_channel_effect(&mut self, d: &RawValue) -> Result<()> {
+    pub(super) fn voice_channel_effect(&mut self, d: Json<'_>) -> Result<()> {
         let guild_id = guild_id(d)?;
         let nested = self.decode_in(guild_id, &VOICE_CHANNEL_EFFECTS, d)?;
         self.row.bigint(1, self.frame_number());
@@ -115,7 +113,7 @@ impl Transform<'_> {
 }
 
 /// Discord tells it in seconds since 1970; a time as text is understood too.
-fn start_time_us(raw: &RawValue) -> Result<Option<i64>> {
+fn start_time_us(raw: Json<'_>) -> Result<Option<i64>> {
     #[derive(Deserialize)]
     #[serde(untagged)]
     enum Time<'a> {

@@ -4,30 +4,25 @@
 //! `extra`, and so does a value that does not fit its column's type: one odd field costs that
 //! field, not the row.
 
-use std::{borrow::Cow, fmt};
-
-use serde::de::{DeserializeSeed, Deserializer, MapAccess, Visitor};
-use serde_json::value::RawValue;
-
-use super::{RowBuilder, Table, column::Field};
+use super::{RowBuilder, Table, column::Field, json::Json};
 
 /// Most JSON members that a table hands to event code.
 pub const MAX_NESTED: usize = 26;
 
 /// The members of an object that event code takes apart itself, by place in [`Table::nested`].
 #[derive(Clone, Copy)]
-pub struct Nested<'a>([Option<&'a RawValue>; MAX_NESTED]);
+pub struct Nested<'a>([Option<Json<'a>>; MAX_NESTED]);
 
 impl<'a> Nested<'a> {
     /// The member `key`, unless it is missing or null.
     #[must_use]
-    pub fn get(&self, table: &Table, key: &str) -> Option<&'a RawValue> {
-        self.raw(table, key).filter(|raw| raw.get() != "null")
+    pub fn get(&self, table: &Table, key: &str) -> Option<Json<'a>> {
+        self.raw(table, key).filter(|json| !json.is_null())
     }
 
     /// The member `key`, which may be null.
     #[must_use]
-    pub fn raw(&self, table: &Table, key: &str) -> Option<&'a RawValue> {
+    pub fn raw(&self, table: &Table, key: &str) -> Option<Json<'a>> {
         let place = table.nested.iter().position(|nested| *nested == key);
         debug_assert!(place.is_some(), "{key} is a nested member of {}", table.name);
         self.0[place?]
@@ -37,73 +32,21 @@ impl<'a> Nested<'a> {
 /// Fills `row`, already begun, from a JSON object, and returns its nested members.
 ///
 /// # Errors
-/// When `raw` is no JSON object.
+/// When it is no JSON object.
 pub fn object<'a>(
     table: &Table,
-    raw: &'a RawValue,
+    json: Json<'a>,
     row: &mut RowBuilder,
 ) -> Result<Nested<'a>, serde_json::Error> {
-    let mut deserializer = serde_json::Deserializer::from_str(raw.get());
-    ObjectSeed { table, row }.deserialize(&mut deserializer)
-}
-
-struct ObjectSeed<'t, 'r> {
-    table: &'t Table,
-    row: &'r mut RowBuilder,
-}
-
-impl<'de> DeserializeSeed<'de> for ObjectSeed<'_, '_> {
-    type Value = Nested<'de>;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
-        deserializer.deserialize_map(self)
-    }
-}
-
-impl<'de> Visitor<'de> for ObjectSeed<'_, '_> {
-    type Value = Nested<'de>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "an object for a row of {}", self.table.name)
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let mut nested = [None; MAX_NESTED];
-        while let Some(BorrowedKey(key)) = map.next_key()? {
-            let value: &'de RawValue = map.next_value()?;
-            match self.table.field(&key) {
-                Some(Field::Nested(place)) => nested[place] = Some(value),
-                Some(Field::Column(column)) => self.row.json(self.table, column, value),
-                None => self.row.add_extra(&key, value.get()),
-            }
+    let mut nested = [None; MAX_NESTED];
+    for (key, value) in json.members()? {
+        match table.field(&key) {
+            Some(Field::Nested(place)) => nested[place] = Some(value),
+            Some(Field::Column(column)) => row.json(table, column, value),
+            None => row.add_extra(&key, value.get()),
         }
-        Ok(Nested(nested))
     }
-}
-
-/// An object key, borrowed unless it holds an escape.
-pub(crate) struct BorrowedKey<'a>(pub(crate) Cow<'a, str>);
-
-impl<'de> serde::Deserialize<'de> for BorrowedKey<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct KeyVisitor;
-        impl<'de> Visitor<'de> for KeyVisitor {
-            type Value = BorrowedKey<'de>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object key")
-            }
-
-            fn visit_borrowed_str<E>(self, key: &'de str) -> Result<Self::Value, E> {
-                Ok(BorrowedKey(Cow::Borrowed(key)))
-            }
-
-            fn visit_str<E>(self, key: &str) -> Result<Self::Value, E> {
-                Ok(BorrowedKey(Cow::Owned(key.to_owned())))
-            }
-        }
-        deserializer.deserialize_str(KeyVisitor)
-    }
+    Ok(Nested(nested))
 }
 
 #[cfg(test)]
@@ -115,12 +58,12 @@ mod tests {
     };
 
     fn decoded(json: &str) -> (crate::table::Row, Option<String>) {
-        let raw: &RawValue = serde_json::from_str(json).expect("test JSON is valid");
+        let json = serde_json::from_str(json).expect("test JSON is valid");
         let mut row = RowBuilder::default();
         row.begin(&MEMBERS, 0);
         row.bigint(0, 1);
         row.bigint(1, 2);
-        let nested = object(&MEMBERS, raw, &mut row).expect("an object");
+        let nested = object(&MEMBERS, json, &mut row).expect("an object");
         let user = nested.get(&MEMBERS, "user").map(|raw| raw.get().to_owned());
         (row.finish(&MEMBERS).expect("the key is set"), user)
     }
@@ -148,9 +91,9 @@ mod tests {
 
     #[test]
     fn what_is_no_object_is_an_error() {
-        let raw: &RawValue = serde_json::from_str("[1]").expect("test JSON is valid");
+        let json = serde_json::from_str("[1]").expect("test JSON is valid");
         let mut row = RowBuilder::default();
         row.begin(&MEMBERS, 0);
-        assert!(object(&MEMBERS, raw, &mut row).is_err());
+        assert!(object(&MEMBERS, json, &mut row).is_err());
     }
 }

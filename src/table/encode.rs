@@ -10,9 +10,8 @@
 use std::borrow::Cow;
 
 use memchr::memmem;
-use serde_json::value::RawValue;
 
-use super::Type;
+use super::{Type, json::Json};
 
 /// Most arrays and objects within one another that are stored as `jsonb`. Discord nests about ten;
 /// PostgreSQL, which reads JSON recursively, takes some thousand before it says 54001.
@@ -117,13 +116,13 @@ pub fn to_json(ty: Type, payload: &[u8]) -> serde_json::Value {
     }
 }
 
-/// Appends the payload of `raw` as a value of type `ty`. `Ok(false)` is JSON null.
+/// Appends the payload of `value` as one of type `ty`. `Ok(false)` is JSON null.
 ///
 /// # Errors
 /// [`Unfit`] when it is no value of that type; `out` is as before.
-pub fn json(out: &mut Vec<u8>, ty: Type, raw: &RawValue) -> Result<bool, Unfit> {
-    let raw = raw.get();
-    if raw == "null" {
+pub fn json(out: &mut Vec<u8>, ty: Type, value: Json<'_>) -> Result<bool, Unfit> {
+    let raw = value.get();
+    if value.is_null() {
         return Ok(false);
     }
     match ty {
@@ -144,7 +143,7 @@ pub fn json(out: &mut Vec<u8>, ty: Type, raw: &RawValue) -> Result<bool, Unfit> 
         }),
         Type::Text => text(out, &string(raw)?),
         Type::Timestamp => timestamp_us(out, parse_timestamp_us(&string(raw)?)?),
-        Type::BigIntArray => bigint_array(out, &snowflakes(raw)?),
+        Type::BigIntArray => bigint_array(out, &snowflakes(value)?),
         Type::Jsonb if is_too_deep(raw) => return Err(Unfit),
         Type::Jsonb => jsonb(out, raw),
     }
@@ -160,9 +159,8 @@ pub fn snowflake(raw: &str) -> Result<i64, Unfit> {
     digits.parse().map_err(|_| Unfit)
 }
 
-fn snowflakes(raw: &str) -> Result<Vec<i64>, Unfit> {
-    let items: Vec<&RawValue> = serde_json::from_str(raw).map_err(|_| Unfit)?;
-    items.into_iter().map(|item| snowflake(item.get())).collect()
+fn snowflakes(array: Json<'_>) -> Result<Vec<i64>, Unfit> {
+    array.elements().map_err(|_| Unfit)?.map(|item| snowflake(item.get())).collect()
 }
 
 /// Microseconds since 1970 of an RFC 3339 time, cut off below microseconds.
@@ -269,13 +267,10 @@ fn unicode_escape(text: &str) -> Option<u16> {
 mod tests {
     use super::*;
 
-    fn raw(json: &str) -> Box<RawValue> {
-        RawValue::from_string(json.to_owned()).expect("test JSON is valid")
-    }
-
     fn encoded(ty: Type, text: &str) -> Result<Option<Vec<u8>>, Unfit> {
         let mut out = Vec::new();
-        json(&mut out, ty, &raw(text)).map(|present| present.then_some(out))
+        let value = serde_json::from_str(text).expect("test JSON is valid");
+        json(&mut out, ty, value).map(|present| present.then_some(out))
     }
 
     #[test]

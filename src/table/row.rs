@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use serde_json::value::RawValue;
 
-use super::{Column, Merge, Table, Type, encode};
+use super::{Column, Merge, Table, Type, encode, json::Json};
 use crate::id::fnv_1a;
 
 /// Most key columns that a table has.
@@ -440,10 +440,10 @@ impl RowBuilder {
     }
 
     /// Sets a column from JSON; a value that does not fit its type goes to `extra`.
-    pub fn json(&mut self, table: &Table, column: usize, raw: &RawValue) {
+    pub fn json(&mut self, table: &Table, column: usize, value: Json<'_>) {
         let Column { ty, json, name, .. } = table.columns[column];
-        if self.put(column, |out| encode::json(out, ty, raw)).is_err() {
-            self.add_extra(if json.is_empty() { name } else { json }, raw.get());
+        if self.put(column, |out| encode::json(out, ty, value)).is_err() {
+            self.add_extra(if json.is_empty() { name } else { json }, value.get());
         }
     }
 

@@ -6,14 +6,9 @@ use dsqlstate::table::{Merge, TABLES};
 use serde_json::{Value, json};
 
 use crate::support::{
-    database,
-    engine::eventually,
     samples::{ANN, samples, whole_guild},
-    stream::{GUILD, Stream, guild, member, message},
+    stream::{GUILD, Stream, guild, member},
 };
-
-/// A message.
-const ID: u64 = 1_441_000_000_000_000_000;
 
 /// Every telling is a row of these.
 const LOGS: [&str; 2] = ["voice_channel_effects", "auto_moderation_executions"];
@@ -109,31 +104,4 @@ async fn what_is_replayed_after_it_was_superseded_is_no_second_change() {
     }
     let told = "select jsonb_agg(new order by transaction_id, id) from discord.changes";
     assert_eq!(stream.value(told).await, json!([{"nick": "a"}, {"nick": "b"}]));
-}
-
-#[actix::test]
-async fn a_row_that_somebody_else_inserts_meanwhile_is_overwritten_and_nothing_is_lost() {
-    let mut stream = Stream::new().await;
-    stream.send("GUILD_CREATE", &guild(&[member(7, "ann", &[])])).await;
-    let mut other = database::connect(stream.url()).await;
-    let inserting = other.transaction().await.unwrap();
-    let insert = "insert into discord.messages (guild_id, id, channel_id, content, updated_at) \
-                  values ($1, $2, 1, 'older', '2020-01-01')";
-    inserting.execute(insert, &[&GUILD.cast_signed(), &ID.cast_signed()]).await.unwrap();
-    let observer = database::connect(stream.url()).await;
-    let committing = async {
-        eventually("the flush waits for the other transaction", async || {
-            let sql = "select count(*) from pg_stat_activity \
-                        where datname = current_database() and wait_event = 'transactionid'";
-            (observer.query_one(sql, &[]).await.unwrap().get::<_, i64>(0) == 1).then_some(())
-        })
-        .await;
-        inserting.commit().await.unwrap();
-    };
-    let events =
-        [("MESSAGE_CREATE", message(ID, "newer")), ("MESSAGE_CREATE", message(ID + 1, "next"))];
-    tokio::join!(stream.send_all(&events), committing);
-    let contents =
-        stream.value("select array_agg(content order by id) from discord.messages").await;
-    assert_eq!(contents, json!(["newer", "next"]));
 }

@@ -7,7 +7,7 @@ use serde_json::{Map, value::RawValue};
 use super::time_us;
 use crate::{
     store::rejected::RejectedRow,
-    table::{Row, RowBuilder, TABLES, Table, Type, encode, row::INSERTS},
+    table::{Row, RowBuilder, TABLES, Table, Type, encode, json::Json, row::INSERTS},
 };
 
 /// A row and its table.
@@ -63,5 +63,5 @@ fn set(
         (_, value) => value.to_string(),
     };
     let raw = RawValue::from_string(text).ok()?;
-    builder.put(column, |out| encode::json(out, ty, &raw)).ok()
+    builder.put(column, |out| encode::json(out, ty, Json::from(&*raw))).ok()
 }
