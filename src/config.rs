@@ -239,7 +239,7 @@ impl Default for WriterConfig {
     fn default() -> Self {
         Self {
             partitions: 2,
-            flush_interval_ms: 100,
+            flush_interval_ms: 50,
             flush_rows: 20_000,
             flush_bytes: 8 << 20,
             in_flight_bytes: 16 << 20,

@@ -21,6 +21,7 @@ use tokio::{
     task::{LocalSet, spawn_local},
 };
 use tokio_websockets::{Config, Error, Message, ServerBuilder, WebSocketStream};
+use zstd::zstd_safe::CParameter;
 
 use crate::machine::thread_cpu_seconds;
 
@@ -28,6 +29,11 @@ use crate::machine::thread_cpu_seconds;
 const TICK: Duration = Duration::from_millis(2);
 /// Messages of a zstd frame: only between two of them can anything else be sent.
 const OF_FRAME: usize = 100;
+/// As Discord compresses: <https://discord.com/blog/how-discord-reduced-websocket-traffic-by-40-percent>.
+const LEVEL: i32 = 6;
+/// The same.
+const PARAMETERS: [CParameter; 3] =
+    [CParameter::WindowLog(18), CParameter::ChainLog(16), CParameter::HashLog(16)];
 const HEARTBEAT_INTERVAL_MS: u64 = 41_250;
 
 /// What one shard is sent, phase by phase; the first one begins with READY and follows IDENTIFY.
@@ -38,7 +44,10 @@ pub(crate) fn compressed(payloads: impl Iterator<Item = String>) -> Vec<Bytes> {
     let mut messages: Vec<Bytes> = Vec::new();
     let mut payloads = payloads.peekable();
     while payloads.peek().is_some() {
-        let mut encoder = zstd::stream::write::Encoder::new(Vec::new(), 1).unwrap();
+        let mut encoder = zstd::stream::write::Encoder::new(Vec::new(), LEVEL).unwrap();
+        for parameter in PARAMETERS {
+            encoder.set_parameter(parameter).unwrap();
+        }
         let mut of_frame = payloads.by_ref().take(OF_FRAME).peekable();
         while let Some(payload) = of_frame.next() {
             encoder.write_all(payload.as_bytes()).unwrap();

@@ -110,6 +110,23 @@ impl Row {
         Some(self.get(table, tombstone).is_some())
     }
 
+    /// What the table's growing column ([`Merge::Greatest`]) is raised to, and when that was told, in
+    /// microseconds since 1970, if the row changes nothing else and only what is there.
+    #[must_use]
+    pub fn only_raises(&self, table: &Table) -> Option<(i64, i64)> {
+        let growing = table.only(Merge::Greatest)?;
+        let updated_at = table.only(Merge::UpdatedAt)?;
+        let columns = (0..table.key_len()).chain([growing, updated_at]);
+        let is_only = self.mask & !columns.clone().fold(0, |mask, column| mask | bit(column)) == 0;
+        // All others are null.
+        let bytes = 4 * staged(table).count() + 8 * columns.count();
+        if self.inserts || !is_only || self.fields.len() != bytes {
+            return None;
+        }
+        let number = |column| self.get(table, column)?.try_into().ok().map(i64::from_be_bytes);
+        Some((number(growing)?, encode::read_timestamp_us(number(updated_at)?)))
+    }
+
     /// Whether `newer` ends what this row says is there, or begins it anew.
     #[must_use]
     pub fn turns(&self, newer: &Self, table: &Table) -> bool {
@@ -669,6 +686,26 @@ mod tests {
             assert_eq!(channel(Some(200)).already_tells(&newer, &CHANNELS), known, "{told:?}");
             assert_eq!(channel(Some(200)).takes(&newer, &CHANNELS, last), known, "{told:?}");
         }
+    }
+
+    #[test]
+    fn a_row_only_raises_a_column_if_it_tells_nothing_else_and_is_not_to_be_inserted() {
+        let raised = |more: &dyn Fn(&mut RowBuilder)| {
+            let mut row = RowBuilder::default();
+            row.begin(&CHANNELS, 7_000_000);
+            row.bigint(0, 10);
+            row.bigint(1, 20);
+            row.bigint(LAST_MESSAGE_ID, 300);
+            row.changes_only();
+            more(&mut row);
+            row.finish(&CHANNELS).expect("the key is set").only_raises(&CHANNELS)
+        };
+        assert_eq!(raised(&|_| ()), Some((300, 7_000_000)));
+        assert_eq!(raised(&|row| row.null(LAST_MESSAGE_ID)), None);
+        assert_eq!(raised(&|row| row.integer(CHANNEL_TYPE, 0)), None);
+        assert_eq!(raised(&|row| row.null(CHANNEL_TYPE)), None);
+        assert_eq!(raised(&|row| row.add_extra("new", "1")), None);
+        assert_eq!(channel(Some(300)).only_raises(&CHANNELS), None);
     }
 
     #[test]

@@ -14,7 +14,7 @@ mod round;
 
 use std::fmt::Write;
 
-pub use self::round::{Conflict, Round, find_news, write_round};
+pub use self::round::{Conflict, Round, find_news, raise, write_round};
 use super::{
     Column, Guard, Merge, Table, Tracked, Tracking, Type, cascade::when_missing, row::bit,
     row::staged,

@@ -17,9 +17,9 @@ use super::{
     copy::{self, ToldRows},
 };
 use crate::{
-    store::LaneRows,
+    store::{LaneRows, sessions},
     table::{
-        Guard, Row, Source, Table, Tracked,
+        Guard, Merge, Row, Source, Table, Tracked,
         members::MEMBERS,
         sql::{
             self, Conflict, Recording, Round, echoes,
@@ -107,12 +107,45 @@ impl Flush<'_> {
             return Ok(written + self.merge_shared(&statements, table, last_round, &rows).await?);
         }
         for round in 0..=last_round {
-            let of_round: Vec<_> = rows.iter().copied().filter(|(of, _)| *of == round).collect();
+            let of_round = rows.iter().copied().filter(|(of, _)| *of == round);
+            let of_round = self.raise(table, of_round.collect(), &mut written).await?;
             for part in copy::parts(&of_round) {
                 written += self.merge_part(&statements, table, part).await?;
             }
         }
         Ok(written)
+    }
+
+    /// Writes those rows that only raise a column, and returns the others.
+    async fn raise<'r>(
+        &self,
+        table: &'static Table,
+        rows: Vec<&'r (usize, Row)>,
+        written: &mut u64,
+    ) -> Result<Vec<&'r (usize, Row)>, Error> {
+        let is_tracked = |column| self.tracking.of(table).has(column);
+        let is_plain = table.guard == Guard::InOrder
+            && table.only(Merge::Greatest).is_some_and(|column| !is_tracked(column));
+        let Some(sql) = sql::raise(table, self.set.late).filter(|_| is_plain) else {
+            return Ok(rows);
+        };
+        let mut keys = vec![Vec::new(); table.key_len()];
+        let (mut values, mut times, mut others) = (Vec::new(), Vec::new(), Vec::new());
+        for told in rows {
+            let Some((value, at_us)) = told.1.only_raises(table) else {
+                others.push(told);
+                continue;
+            };
+            keys.iter_mut().zip(told.1.key).for_each(|(keys, key)| keys.push(key));
+            values.push(value);
+            times.push(sessions::time(at_us));
+        }
+        if !values.is_empty() {
+            let keys = keys.iter().map(|keys| keys as &(dyn ToSql + Sync));
+            let params: Vec<_> = keys.chain([&values as _, &times as _]).collect();
+            *written += self.transaction.execute(&sql, &params).await?;
+        }
+        Ok(others)
     }
 
     /// The statements of a table, prepared now or before.

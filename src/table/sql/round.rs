@@ -100,6 +100,29 @@ pub fn find_news(table: &Table) -> Option<String> {
     })
 }
 
+/// Raises the growing column ([`Merge::Greatest`]) of rows that are there. Most messages do no more to their channel:
+/// to tell its forty columns takes twice as long. Parameters: one `bigint[]` per key column, `bigint[]` (the values), `timestamptz[]`
+/// (when they were told).
+#[must_use]
+pub fn raise(table: &Table, late: bool) -> Option<String> {
+    let growing = quoted(&table.columns[table.only(Merge::Greatest)?]);
+    let keys = 0..table.key_len();
+    let equal = keys.clone().map(|i| format!("t.{} = told.c{i}", quoted(&table.columns[i])));
+    Some(format!(
+        "update discord.{name} t set {growing} = told.value, updated_at = told.at \
+           from unnest({arrays}, ${value}::bigint[], ${at}::timestamptz[]) told ({labels}, value, at) \
+          where {equal} and (t.{growing} is null or t.{growing} < told.value){older}",
+        name = table.name,
+        arrays =
+            keys.clone().map(|i| format!("${}::bigint[]", i + 1)).collect::<Vec<_>>().join(", "),
+        value = keys.len() + 1,
+        at = keys.len() + 2,
+        labels = keys.clone().map(|i| format!("c{i}")).collect::<Vec<_>>().join(", "),
+        equal = equal.collect::<Vec<_>>().join(" and "),
+        older = if late { " and t.updated_at <= told.at" } else { "" },
+    ))
+}
+
 /// Whether a told row is missing, or the one that is there differs.
 fn is_news(table: &Table) -> String {
     format!(
