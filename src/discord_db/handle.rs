@@ -6,30 +6,55 @@
 use std::{
     future::{Future, IntoFuture},
     pin::Pin,
+    sync::Arc,
 };
 
-use tokio::sync::watch;
+use tokio::sync::SetOnce;
 
 use super::{
     DiscordDbError,
     action::{ActionId, ActionResult, Outcome, Target},
 };
 
+/// Tells the handles of an action how it ends; dropped before, that the queue has stopped. (A watch channel took 300
+/// bytes more, a fifth of what a queued insert takes.)
+#[derive(Debug, Default)]
+pub(super) struct EndingTeller(Arc<SetOnce<ActionResult>>);
+
+impl EndingTeller {
+    /// What a handle of action `id` waits for.
+    pub(super) fn ending(&self, id: ActionId) -> Ending {
+        Ending { id, result: Arc::clone(&self.0) }
+    }
+
+    /// The action has ended.
+    pub(super) fn tell(self, result: ActionResult) {
+        self.tell_once(result);
+    }
+
+    fn tell_once(&self, result: ActionResult) {
+        // What was told first stays.
+        let _ = self.0.set(result);
+    }
+}
+
+impl Drop for EndingTeller {
+    fn drop(&mut self) {
+        self.tell_once(Err(DiscordDbError::Stopped));
+    }
+}
+
 /// The end of an action, now or later.
 #[derive(Clone, Debug)]
 pub(super) struct Ending {
     id: ActionId,
-    receiver: watch::Receiver<Option<ActionResult>>,
+    result: Arc<SetOnce<ActionResult>>,
 }
 
 impl Ending {
-    pub(super) fn new(id: ActionId, receiver: watch::Receiver<Option<ActionResult>>) -> Self {
-        Self { id, receiver }
-    }
-
     /// How it has ended, if it has.
     pub(super) fn now(&self) -> Option<ActionResult> {
-        self.receiver.borrow().clone()
+        self.result.get().cloned()
     }
 
     /// What the action was about is deleted.
@@ -38,11 +63,8 @@ impl Ending {
         DiscordDbError::NotFound { what }
     }
 
-    async fn wait(mut self) -> ActionResult {
-        match self.receiver.wait_for(Option::is_some).await {
-            Ok(ended) => ended.clone().unwrap_or(Err(DiscordDbError::Stopped)),
-            Err(_) => Err(DiscordDbError::Stopped),
-        }
+    async fn wait(self) -> ActionResult {
+        self.result.wait().await.clone()
     }
 }
 

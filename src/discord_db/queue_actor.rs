@@ -14,13 +14,13 @@ use actix::{
     Actor, ActorFutureExt, AsyncContext, Context, Handler, Message, MessageResult,
     ResponseActFuture, ResponseFuture, SpawnHandle, WrapFuture,
 };
-use tokio::sync::{oneshot, watch};
+use tokio::sync::oneshot;
 
 use super::{
     DiscordDbError,
     action::{ActionId, ActionResult, QueueAction, Target},
     discord::{Discord, Reply, UnixMs},
-    handle::Ending,
+    handle::{Ending, EndingTeller},
     journal::{Journal, JournalWriter},
     mirror::MirrorLink,
     queue::{CommitQueue, Issue, QueueOptions, Queued, Ticket},
@@ -87,7 +87,7 @@ pub struct CommitQueueActor {
     mirror: Option<Arc<MirrorLink>>,
     /// Away once closed.
     journal: Option<JournalWriter>,
-    endings: HashMap<ActionId, watch::Sender<Option<ActionResult>>>,
+    endings: HashMap<ActionId, EndingTeller>,
     commits: Vec<Watch>,
     recovered: Watch,
     timer: Option<SpawnHandle>,
@@ -171,8 +171,7 @@ impl CommitQueueActor {
 
     /// The end of an action that has not ended.
     fn ending(&mut self, id: ActionId) -> Ending {
-        let sender = self.endings.entry(id).or_insert_with(|| watch::channel(None).0);
-        Ending::new(id, sender.subscribe())
+        self.endings.entry(id).or_default().ending(id)
     }
 
     fn tell_ends(&mut self) {
@@ -183,7 +182,7 @@ impl CommitQueueActor {
         }
         for (id, result) in self.queue.take_ended() {
             if let Some(ending) = self.endings.remove(&id) {
-                ending.send_replace(Some(result.clone()));
+                ending.tell(result.clone());
             }
             for watch in self.commits.iter_mut().chain([&mut self.recovered]) {
                 watch.note(id, &result);

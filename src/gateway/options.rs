@@ -62,7 +62,7 @@ pub struct ShardOptions {
 }
 
 /// What all shards of a process may hold back together.
-const BACKLOG_BYTES: usize = 64 << 20;
+const BACKLOG_BYTES: usize = 48 << 20;
 /// What one may: a guild of 75,000 members is sent as about 30 MB.
 const MOST_BACKLOG_BYTES: usize = 32 << 20;
 /// What each may, however many they are: fewer bytes would make them wait for single guilds.

@@ -106,19 +106,20 @@ pub fn find_news(table: &Table) -> Option<String> {
 #[must_use]
 pub fn raise(table: &Table, late: bool) -> Option<String> {
     let growing = quoted(&table.columns[table.only(Merge::Greatest)?]);
-    let keys = 0..table.key_len();
-    let equal = keys.clone().map(|i| format!("t.{} = told.c{i}", quoted(&table.columns[i])));
+    let keys = table.key_len();
+    let join = |separator: &str, item: &dyn Fn(usize) -> String| {
+        (0..keys).map(item).collect::<Vec<_>>().join(separator)
+    };
     Some(format!(
         "update discord.{name} t set {growing} = told.value, updated_at = told.at \
            from unnest({arrays}, ${value}::bigint[], ${at}::timestamptz[]) told ({labels}, value, at) \
           where {equal} and (t.{growing} is null or t.{growing} < told.value){older}",
         name = table.name,
-        arrays =
-            keys.clone().map(|i| format!("${}::bigint[]", i + 1)).collect::<Vec<_>>().join(", "),
-        value = keys.len() + 1,
-        at = keys.len() + 2,
-        labels = keys.clone().map(|i| format!("c{i}")).collect::<Vec<_>>().join(", "),
-        equal = equal.collect::<Vec<_>>().join(" and "),
+        arrays = join(", ", &|i| format!("${}::bigint[]", i + 1)),
+        value = keys + 1,
+        at = keys + 2,
+        labels = join(", ", &|i| format!("c{i}")),
+        equal = join(" and ", &|i| format!("t.{} = told.c{i}", quoted(&table.columns[i]))),
         older = if late { " and t.updated_at <= told.at" } else { "" },
     ))
 }
