@@ -199,6 +199,9 @@ async fn shards(report: &mut Report) {
         compared.push(run.compare(&corpus.truth).await);
     }
     report.compared(&compared);
+    report.line(
+        "Several shards tell of one user, and what comes last need not be what was sent last.",
+    );
 }
 
 /// The cost of a guild and of an event by the number of guilds.
