@@ -29,7 +29,8 @@ use crate::machine::thread_cpu_seconds;
 const TICK: Duration = Duration::from_millis(2);
 /// Messages of a zstd frame: only between two of them can anything else be sent.
 const OF_FRAME: usize = 100;
-/// As Discord compresses: <https://discord.com/blog/how-discord-reduced-websocket-traffic-by-40-percent>.
+/// Meant to be what Discord has told of its own compression, cited from memory:
+/// <https://discord.com/blog/how-discord-reduced-websocket-traffic-by-40-percent>.
 const LEVEL: i32 = 6;
 /// The same.
 const PARAMETERS: [CParameter; 3] =

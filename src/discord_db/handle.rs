@@ -29,18 +29,15 @@ impl EndingTeller {
 
     /// The action has ended.
     pub(super) fn tell(self, result: ActionResult) {
-        self.tell_once(result);
-    }
-
-    fn tell_once(&self, result: ActionResult) {
-        // What was told first stays.
+        // It is told once only.
         let _ = self.0.set(result);
     }
 }
 
 impl Drop for EndingTeller {
     fn drop(&mut self) {
-        self.tell_once(Err(DiscordDbError::Stopped));
+        // Unless it has ended before.
+        let _ = self.0.set(Err(DiscordDbError::Stopped));
     }
 }
 

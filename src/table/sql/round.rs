@@ -44,8 +44,8 @@ impl Round {
 /// What becomes of a row that was not there and that somebody else inserts meanwhile.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Conflict {
-    /// The statement fails with `unique_violation`. For who writes its rows alone: a quarter of the time of an
-    /// insert that is prepared for it.
+    /// The statement fails with `unique_violation`. For who writes its rows alone: rounds of presences take a fifth
+    /// less time than if they are prepared for it.
     Fails,
     /// The row is overwritten.
     Overwrites,
@@ -101,7 +101,7 @@ pub fn find_news(table: &Table) -> Option<String> {
 }
 
 /// Raises the growing column ([`Merge::Greatest`]) of rows that are there. Most messages do no more to their channel:
-/// to tell its forty columns takes twice as long. Parameters: one `bigint[]` per key column, `bigint[]` (the values), `timestamptz[]`
+/// 7 µs a row, where merging its forty columns takes 25. Parameters: one `bigint[]` per key column, `bigint[]` (the values), `timestamptz[]`
 /// (when they were told).
 #[must_use]
 pub fn raise(table: &Table, late: bool) -> Option<String> {
