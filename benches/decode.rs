@@ -25,8 +25,9 @@ fn decode(criterion: &mut Criterion) {
         group.throughput(Throughput::Bytes(text.len() as u64));
         group.bench_function("rows", |bencher| {
             let mut row = RowBuilder::default();
+            let text = text.as_str().into();
             bencher.iter(|| {
-                support::apply(&session, text, &mut row, &mut |change| {
+                support::apply(&session, &text, &mut row, &mut |change| {
                     std::hint::black_box(change);
                 });
             });

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use dsqlstate::{
     event::{self, Outcome, Received},
-    id::{Session, ShardKey},
+    id::{Session, ShardKey, Text},
     simulator::{Simulator, SimulatorConfig},
     table::{Change, Row, RowBuilder, Table},
 };
@@ -82,7 +82,7 @@ pub(crate) fn session() -> Arc<Session> {
 /// Takes a dispatch apart.
 pub(crate) fn apply(
     session: &Arc<Session>,
-    text: &str,
+    text: &Text,
     row: &mut RowBuilder,
     out: &mut dyn FnMut(Change),
 ) {
@@ -93,7 +93,7 @@ pub(crate) fn apply(
 /// The rows of a dispatch.
 pub(crate) fn rows(session: &Arc<Session>, text: &str) -> Vec<(&'static Table, Row)> {
     let mut rows = Vec::new();
-    apply(session, text, &mut RowBuilder::default(), &mut |change| {
+    apply(session, &text.into(), &mut RowBuilder::default(), &mut |change| {
         if let Change::Row(table, row) = change {
             rows.push((table, row));
         }

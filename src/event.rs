@@ -8,6 +8,7 @@
 //! on the event, its session and the time it was received.
 
 mod channel;
+mod envelope;
 mod expression;
 mod guard;
 mod guild;
@@ -24,10 +25,8 @@ mod voice;
 
 use std::{borrow::Cow, sync::Arc};
 
-use serde::Deserialize;
-
 use crate::{
-    id::{Session, fnv_1a},
+    id::{Session, Text, fnv_1a},
     table::{
         Change, Key, Origin, RowBuilder, Source, Table,
         cascade::{Cascade, Cause},
@@ -40,6 +39,7 @@ use crate::{
     },
 };
 
+use envelope::Envelope;
 pub use guard::apply_guarded;
 pub use ids::Snowflake;
 
@@ -88,24 +88,16 @@ pub(crate) enum EventError {
 
 type Result<T> = std::result::Result<T, EventError>;
 
-#[derive(Deserialize)]
-struct Envelope<'a> {
-    #[serde(borrow)]
-    t: Option<Cow<'a, str>>,
-    #[serde(borrow)]
-    d: Option<Json<'a>>,
-}
-
 /// Hands the changes that a dispatch makes to `out`, in order.
 pub fn apply(
     received: Received<'_>,
-    text: &str,
+    text: &Text,
     row: &mut RowBuilder,
     out: &mut dyn FnMut(Change),
 ) -> Outcome {
     let news = News::Rows;
     let mut transform = Transform { received, row, out, news, rejected: 0, place: Vec::new() };
-    let envelope: Envelope<'_> = match serde_json::from_str(text) {
+    let envelope = match Envelope::of(text) {
         Ok(envelope) => envelope,
         Err(error) => {
             transform.reject(

@@ -2,7 +2,7 @@
 //!
 //! **Invariant:** everything here is plain data; nothing in this file does IO or reads a clock.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, ops::Deref, sync::Arc};
 
 use twilight_model::gateway::Intents;
 
@@ -69,8 +69,63 @@ pub struct Frame {
     /// When it was received: microseconds since 1970, strictly increasing per shard.
     pub received_at_us: i64,
     /// The whole payload. READY is shared by every partition.
-    pub text: Arc<str>,
+    pub text: Text,
 }
+
+/// A payload as text. Clones share it.
+#[derive(Clone, Debug)]
+pub struct Text {
+    text: Arc<str>,
+    is_json: bool,
+}
+
+impl Text {
+    /// Notes that it has been found to be JSON, from its first byte to its last: nobody has to check it again.
+    pub fn set_json(&mut self) {
+        self.is_json = true;
+    }
+
+    /// Whether it is known to be JSON.
+    #[must_use]
+    pub fn is_json(&self) -> bool {
+        self.is_json
+    }
+
+    /// Whether both are one text in memory.
+    #[must_use]
+    pub fn is_shared_with(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.text, &other.text)
+    }
+}
+
+impl From<&str> for Text {
+    fn from(text: &str) -> Self {
+        Self { text: text.into(), is_json: false }
+    }
+}
+
+impl From<String> for Text {
+    fn from(text: String) -> Self {
+        Self::from(&*text)
+    }
+}
+
+impl Deref for Text {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        &self.text
+    }
+}
+
+/// What is known of a text is not part of it.
+impl PartialEq for Text {
+    fn eq(&self, other: &Self) -> bool {
+        self.text == other.text
+    }
+}
+
+impl Eq for Text {}
 
 /// Where a shard may resume: everything up to and including `sequence` is durable.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -15,6 +15,7 @@ mod fields;
 mod oddities;
 mod portions;
 mod recording;
+mod told_again;
 mod truth;
 
 pub(crate) use self::{

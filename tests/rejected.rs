@@ -216,7 +216,7 @@ fn as_refused(event: &str) -> Vec<(String, String)> {
     let at: jiff::Timestamp = AT.replace("+00", "Z").parse().unwrap();
     let received = Received { session: &session, sequence: 1, at_us: at.as_microsecond() };
     let mut rows = Vec::new();
-    event::apply(received, event, &mut RowBuilder::default(), &mut |change| {
+    event::apply(received, &event.into(), &mut RowBuilder::default(), &mut |change| {
         if let Change::Row(table, row) = change {
             let error =
                 format!("{} {:?} round 0: too odd", table.name, &row.key[..table.key_len()]);

@@ -5,9 +5,9 @@ use std::{hint::black_box, time::Instant};
 use bytes::Bytes;
 use dsqlstate::{
     event::{self, Received},
-    id::{Session, ShardKey},
+    id::{Session, ShardKey, Text},
     store::migrate::{self, MIGRATIONS},
-    table::{Change, RowBuilder, TABLES, Table, row::staged},
+    table::{Change, RowBuilder, TABLES, Table, row::staged, sql},
 };
 use futures_util::SinkExt;
 use std::sync::Arc;
@@ -73,7 +73,7 @@ fn session() -> Arc<Session> {
 /// Seconds until everything is rows.
 fn rows(dispatches: &[Dispatch]) -> f64 {
     let (session, mut row) = (session(), RowBuilder::default());
-    let frames: Vec<String> = dispatches.iter().map(|it| it.frame(1)).collect();
+    let frames: Vec<Text> = dispatches.iter().map(|it| it.frame(1).into()).collect();
     let began = Instant::now();
     for frame in &frames {
         let received = Received { session: &session, sequence: 1, at_us: 1_767_225_600_000_000 };
@@ -90,13 +90,18 @@ async fn copy(dispatches: &[Dispatch]) -> (usize, f64) {
     let mut rows = 0;
     for dispatch in dispatches {
         let received = Received { session: &session, sequence: 1, at_us: 1_767_225_600_000_000 };
-        event::apply(received, &dispatch.frame(1), &mut builder, &mut |change| {
+        event::apply(received, &dispatch.frame(1).into(), &mut builder, &mut |change| {
             let Change::Row(table, row) = change else { return };
             let place = TABLES.iter().position(|it| std::ptr::eq(*it, table)).unwrap();
             if row.inserts && keys.insert((place, row.key)) {
-                let count = i16::try_from(staged(table).count()).unwrap();
-                bodies[place].extend(count.to_be_bytes());
+                let hash = table.keeps_told_hash().then(|| row.told_hash(table));
+                let count = staged(table).count() + usize::from(hash.is_some());
+                bodies[place].extend(i16::try_from(count).unwrap().to_be_bytes());
                 bodies[place].extend(row.fields());
+                if let Some(hash) = hash {
+                    bodies[place].extend(8_i32.to_be_bytes());
+                    bodies[place].extend(hash.to_be_bytes());
+                }
                 rows += 1;
             }
         });
@@ -116,11 +121,7 @@ async fn copy(dispatches: &[Dispatch]) -> (usize, f64) {
 }
 
 async fn copy_table(transaction: &tokio_postgres::Transaction<'_>, table: &Table, body: &[u8]) {
-    let columns: Vec<_> =
-        staged(table).map(|column| format!("\"{}\"", table.columns[column].name)).collect();
-    let sql =
-        format!("copy discord.{} ({}) from stdin (format binary)", table.name, columns.join(", "));
-    let sink = transaction.copy_in::<_, Bytes>(&sql).await.unwrap();
+    let sink = transaction.copy_in::<_, Bytes>(&sql::copy_into_table(table)).await.unwrap();
     let mut sink = std::pin::pin!(sink);
     sink.send(Bytes::from_static(b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0")).await.unwrap();
     for chunk in body.chunks(128 * 1024) {

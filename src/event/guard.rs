@@ -11,12 +11,15 @@ use std::{
 };
 
 use super::{Outcome, Received, apply, name_of, rejected};
-use crate::table::{Change, RowBuilder, change::RejectKind};
+use crate::{
+    id::Text,
+    table::{Change, RowBuilder, change::RejectKind},
+};
 
 /// Appends the changes that a dispatch makes to `changes`, in order, whatever happens.
 pub fn apply_guarded(
     received: Received<'_>,
-    text: &str,
+    text: &Text,
     row: &mut RowBuilder,
     changes: &mut Vec<Change>,
 ) -> Outcome {
@@ -24,11 +27,11 @@ pub fn apply_guarded(
 }
 
 /// What turns a dispatch into changes.
-type Transform = fn(Received<'_>, &str, &mut RowBuilder, &mut dyn FnMut(Change)) -> Outcome;
+type Transform = fn(Received<'_>, &Text, &mut RowBuilder, &mut dyn FnMut(Change)) -> Outcome;
 
 fn guard(
     received: Received<'_>,
-    text: &str,
+    text: &Text,
     row: &mut RowBuilder,
     changes: &mut Vec<Change>,
     transform: Transform,
@@ -71,19 +74,19 @@ mod tests {
 
     fn panics_half_way(
         _: Received<'_>,
-        text: &str,
+        text: &Text,
         row: &mut RowBuilder,
         out: &mut dyn FnMut(Change),
     ) -> Outcome {
         row.begin(&GUILDS, 0);
         row.bigint(0, 5);
         out(Change::Row(&GUILDS, row.finish(&GUILDS).expect("the key is set")));
-        panic!("a bug that quotes {text}")
+        panic!("a bug that quotes {}", &**text)
     }
 
     fn panics_at_once(
         _: Received<'_>,
-        _: &str,
+        _: &Text,
         _: &mut RowBuilder,
         _: &mut dyn FnMut(Change),
     ) -> Outcome {
@@ -96,7 +99,7 @@ mod tests {
         let session =
             Arc::new(Session { shard, shard_count: 1, session_id, intents, generation: 1 });
         let received = Received { session: &session, sequence: 7, at_us: 1 };
-        guard(received, text, &mut RowBuilder::default(), changes, transform)
+        guard(received, &text.into(), &mut RowBuilder::default(), changes, transform)
     }
 
     #[test]

@@ -213,7 +213,10 @@ impl Intake {
     }
 
     /// READY goes to every partition: each has to know the session.
-    fn hand(&mut self, session: &Arc<Session>, frame: Frame, peek: &Peek<'_>) {
+    fn hand(&mut self, session: &Arc<Session>, mut frame: Frame, peek: &Peek<'_>) {
+        if !peek.broken {
+            frame.text.set_json();
+        }
         match (peek.event(), peek.d.session()) {
             ("READY", Some((_, url))) => {
                 self.checkpoint.begin(frame.position, Arc::clone(session), url.into());
@@ -229,7 +232,7 @@ impl Intake {
     pub fn load(&mut self, read: Vec<Frames>, now: Instant) {
         for Frames { session, frames } in read {
             for frame in frames {
-                let (position, text) = (frame.position, Arc::clone(&frame.text));
+                let (position, text) = (frame.position, frame.text.clone());
                 let peek = Peek::of(&text);
                 // What this process received was noted then.
                 if position <= self.recovered {
@@ -438,7 +441,7 @@ mod tests {
         };
         assert_eq!((session.generation, &*session.session_id, guilds), (4, "abc", 1));
         let (one, two) = (frames(&mut intake, 0), frames(&mut intake, 1));
-        assert!(Arc::ptr_eq(&one[0].text, &two[0].text));
+        assert!(one[0].text.is_shared_with(&two[0].text));
         assert_eq!((one[0].position, two[0].position), (1, 1));
     }
 

@@ -11,7 +11,7 @@ use crate::table::{
     Merge, Table,
     cascade::{Cascade, Cause, Effect, Rows, when_missing},
     channels::{CHANNEL_TYPE, CHANNELS, PARENT_ID, THREAD_METADATA, THREAD_TYPES, UNLISTED_AT},
-    sql::{Recording, changes},
+    sql::{self, Recording, changes},
 };
 
 /// Applies what the cascades say about `table`, and records it. Returns how many changes were
@@ -150,9 +150,10 @@ fn sql(effect: &Effect, recording: Recording, late: bool, listed: bool) -> Strin
     let (set, lives) = tombstone(table);
     let older = if late { " and t.updated_at <= told.at" } else { "" };
     let update = format!(
-        "update discord.{} t set {set}, updated_at = told.at from {TOLD} \
+        "update discord.{} t set {set}, updated_at = told.at{} from {TOLD} \
           where t.guild_id = told.guild_id and {condition}{lives}{older}",
         table.name,
+        sql::forget_told(table),
     );
     changes::recording_ends(table, recording, &update)
 }
@@ -174,7 +175,7 @@ async fn threads_listed(transaction: &Work<'_>, cascades: &[Cascade]) -> Result<
     let name = |column: usize| CHANNELS.columns[column].name;
     let types = THREAD_TYPES.map(|ty| ty.to_string()).join(", ");
     let sql = format!(
-        "update discord.channels t set {unlisted} = thread.at, updated_at = thread.at \
+        "update discord.channels t set {unlisted} = thread.at, updated_at = thread.at{forget} \
            from (select list.at, there.guild_id, there.id \
                    from unnest($1::bigint[], $2::timestamptz[], $3::boolean[]) with ordinality as list (guild_id, at, whole, place) \
                   cross join lateral (\
@@ -185,6 +186,7 @@ async fn threads_listed(transaction: &Work<'_>, cascades: &[Cascade]) -> Result<
                     and (list.place, there.id) not in (select * from unnest($6::bigint[], $7::bigint[]))) thread \
           where t.guild_id = thread.guild_id and t.id = thread.id",
         unlisted = name(UNLISTED_AT),
+        forget = sql::forget_told(&CHANNELS),
         r#type = name(CHANNEL_TYPE),
         metadata = name(THREAD_METADATA),
         parent = name(PARENT_ID),

@@ -1,12 +1,15 @@
 //! Writes one [`FlushSet`] in one transaction.
 //!
-//! `copy` moves rows to PostgreSQL, `merge` makes them part of their table.
+//! `told` leaves out rows that tell nothing new, `copy` moves the others to PostgreSQL, `merge` makes them part of their
+//! table.
 //!
 //! **Invariant:** the partition's progress is written in the transaction that wrote the rows it
 //! speaks of, last.
 
 mod copy;
 mod merge;
+mod told;
+mod types;
 pub(super) mod work;
 
 use std::{
@@ -47,7 +50,7 @@ pub struct FlushReport {
     pub changes: u64,
 }
 
-/// A connection that is ready to flush: it has the types of told rows.
+/// A connection that is ready to flush.
 pub struct Flusher {
     client: Client,
     tracking: Arc<Tracking>,
@@ -55,8 +58,15 @@ pub struct Flusher {
     statements: Statements,
     /// By place in [`TABLES`].
     rounds: [Option<RoundStatements>; TABLES.len()],
-    /// By the same: how often new rows are still not looked for.
-    vain_looks: [u32; TABLES.len()],
+    /// By the same: how often new rows, and rows that were told before, are still not looked for.
+    vain_looks: [VainLooks; TABLES.len()],
+}
+
+/// How often something is still not looked for, since the last look was in vain.
+#[derive(Clone, Copy, Debug, Default)]
+struct VainLooks {
+    new: u32,
+    told: u32,
 }
 
 impl Flusher {
@@ -84,11 +94,10 @@ impl Flusher {
 
     async fn prepare(client: Client, tracking: Arc<Tracking>) -> Result<Self, Error> {
         let months = MonthlyPartitions::load(&client).await?;
-        let types = TABLES.iter().map(|table| sql::create_told_type(table));
-        let types: Vec<String> = types.chain([sql::BY_KEY.to_owned()]).collect();
-        client.batch_execute(&types.join("; ")).await?;
+        types::ensure(&client).await?;
+        client.batch_execute(sql::BY_KEY).await?;
         let (statements, rounds) = (Statements::default(), [const { None }; TABLES.len()]);
-        let vain_looks = [0; TABLES.len()];
+        let vain_looks = [VainLooks::default(); TABLES.len()];
         Ok(Self { client, tracking, months, statements, rounds, vain_looks })
     }
 
@@ -152,6 +161,8 @@ struct KnownGuild {
     confirmed: bool,
     /// Whether its member list has.
     listed: bool,
+    /// How many members it has, as Discord says; 0: it has not said.
+    members: i64,
 }
 
 /// One flush under way.
@@ -160,7 +171,7 @@ struct Flush<'f> {
     tracking: &'f Tracking,
     /// By place in [`TABLES`].
     rounds: &'f mut [Option<RoundStatements>; TABLES.len()],
-    vain_looks: &'f mut [u32; TABLES.len()],
+    vain_looks: &'f mut [VainLooks; TABLES.len()],
     set: &'f FlushSet,
     /// Whether somebody else inserted a row of it meanwhile, so that none is taken for new any more.
     is_second_try: bool,
@@ -269,7 +280,8 @@ impl Flush<'_> {
             return Ok(shared);
         }
         for row in self.transaction.query(changes::KNOWN_GUILDS, &[&guilds]).await? {
-            let known = KnownGuild { confirmed: row.get(1), listed: row.get(2) };
+            let known =
+                KnownGuild { confirmed: row.get(1), listed: row.get(2), members: row.get(4) };
             self.guilds.insert(row.get(0), known);
             shared.extend(row.get::<_, bool>(3).then(|| row.get::<_, i64>(0)));
         }

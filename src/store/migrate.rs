@@ -38,6 +38,11 @@ pub const MIGRATIONS: &[Migration] = &[
     Migration { version: 5, name: "changes", sql: include_str!("migrations/0005_changes.sql") },
     Migration { version: 6, name: "questions", sql: include_str!("migrations/0006_questions.sql") },
     Migration { version: 7, name: "updates", sql: include_str!("migrations/0007_updates.sql") },
+    Migration {
+        version: 8,
+        name: "told hashes",
+        sql: include_str!("migrations/0008_told_hashes.sql"),
+    },
 ];
 
 /// Where one step stands.

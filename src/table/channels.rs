@@ -47,6 +47,7 @@ const CHANNEL_COLUMNS: &[Column] = &[
     Column::set("voice_start_time", Type::Timestamp),
     Column::set("webhooks_updated_at", Type::Timestamp),
     Column::set("unlisted_at", Type::Timestamp),
+    Column::told_hash(),
 ];
 
 /// See the table's comment in PostgreSQL.
@@ -110,6 +111,7 @@ const OVERWRITE_COLUMNS: &[Column] = &[
     Column::tombstone("deleted_at"),
     Column::extra(),
     Column::updated_at(),
+    Column::told_hash(),
 ];
 
 /// See the table's comment in PostgreSQL.
@@ -138,6 +140,7 @@ const THREAD_MEMBER_COLUMNS: &[Column] = &[
     Column::tombstone("left_at"),
     Column::extra(),
     Column::updated_at(),
+    Column::told_hash(),
 ];
 
 /// See the table's comment in PostgreSQL.

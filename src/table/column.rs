@@ -26,6 +26,21 @@ pub enum Type {
 }
 
 impl Type {
+    /// PostgreSQL's name of the type.
+    #[must_use]
+    pub const fn sql(self) -> &'static str {
+        match self {
+            Self::BigInt => "bigint",
+            Self::Int => "integer",
+            Self::Float => "double precision",
+            Self::Bool => "boolean",
+            Self::Text => "text",
+            Self::Timestamp => "timestamptz",
+            Self::BigIntArray => "bigint[]",
+            Self::Jsonb => "jsonb",
+        }
+    }
+
     /// PostgreSQL's number of the type: `pg_type.oid`.
     #[must_use]
     pub const fn oid(self) -> u32 {
@@ -63,6 +78,8 @@ pub enum Merge {
     UpdatedAt,
     /// Which frame last changed the row. Never a reason to write.
     Stamp,
+    /// What the row was told last, as a hash ([`super::Row::told_hash`]). Never a reason to write.
+    ToldHash,
     /// JSON fields that have no column.
     Extra,
     /// SQL over `t` (the row that is there, null if none) and `s` (the row that comes). Never a
@@ -170,10 +187,19 @@ impl Column {
         Self { name: "updated_at", json: "", ty: Type::Timestamp, merge: Merge::UpdatedAt }
     }
 
+    /// The column `told_hash`.
+    #[must_use]
+    pub const fn told_hash() -> Self {
+        Self { name: "told_hash", json: "", ty: Type::BigInt, merge: Merge::ToldHash }
+    }
+
     /// Whether rows carry a value for it.
     #[must_use]
     pub const fn is_staged(&self) -> bool {
-        !matches!(self.merge, Merge::Derived | Merge::Computed { staged: false, .. })
+        !matches!(
+            self.merge,
+            Merge::Derived | Merge::ToldHash | Merge::Computed { staged: false, .. }
+        )
     }
 }
 
@@ -366,6 +392,12 @@ impl Table {
             slots[at] = Some((key, field));
         }
         slots
+    }
+
+    /// Whether rows keep a hash of what they were told last.
+    #[must_use]
+    pub fn keeps_told_hash(&self) -> bool {
+        self.only(Merge::ToldHash).is_some()
     }
 
     /// Index of the only column of a merge rule, such as `updated_at`.

@@ -17,6 +17,7 @@ const EMOJI_COLUMNS: &[Column] = &[
     Column::tombstone("deleted_at"),
     Column::extra(),
     Column::updated_at(),
+    Column::told_hash(),
 ];
 
 /// See the table's comment in PostgreSQL.
@@ -40,6 +41,7 @@ const STICKER_COLUMNS: &[Column] = &[
     Column::tombstone("deleted_at"),
     Column::extra(),
     Column::updated_at(),
+    Column::told_hash(),
 ];
 
 /// See the table's comment in PostgreSQL.
@@ -62,6 +64,7 @@ const SOUND_COLUMNS: &[Column] = &[
     Column::tombstone("deleted_at"),
     Column::extra(),
     Column::updated_at(),
+    Column::told_hash(),
 ];
 
 /// See the table's comment in PostgreSQL.

@@ -170,6 +170,7 @@ const ROLE_COLUMNS: &[Column] = &[
     Column::tombstone("deleted_at"),
     Column::extra(),
     Column::updated_at(),
+    Column::told_hash(),
 ];
 
 /// See the table's comment in PostgreSQL.

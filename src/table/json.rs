@@ -4,7 +4,7 @@
 //! in it would be to read the same text five times; here the text of a value ends at its bracket, which is looked for
 //! 64 bytes at a time.
 //!
-//! **Invariant:** a [`Json`] is valid JSON: it is made of a [`RawValue`], or lies in one.
+//! **Invariant:** a [`Json`] is valid JSON: it is made of a [`RawValue`] or of a [`Text`] that was checked, or lies in one.
 
 use std::borrow::Cow;
 
@@ -16,6 +16,7 @@ use serde_json::value::RawValue;
 use wide::u8x16;
 
 use super::encode;
+use crate::id::Text;
 
 /// The text of one value, without blanks around it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,6 +25,12 @@ pub struct Json<'a>(&'a str);
 impl<'a> Json<'a> {
     /// `null`.
     pub const NULL: Self = Self("null");
+
+    /// A text that has been found to be JSON before.
+    #[must_use]
+    pub fn of_checked(text: &'a Text) -> Option<Self> {
+        text.is_json().then(|| Self(text.trim()))
+    }
 
     /// The text.
     #[must_use]

@@ -23,6 +23,7 @@ const MEMBER_COLUMNS: &[Column] = &[
     Column::tombstone("left_at"),
     Column::extra(),
     Column::updated_at(),
+    Column::told_hash(),
 ];
 
 /// See the table's comment in PostgreSQL.
@@ -62,6 +63,7 @@ const PRESENCE_COLUMNS: &[Column] = &[
     Column::of("activities", Type::Jsonb),
     Column::extra(),
     Column::updated_at(),
+    Column::told_hash(),
 ];
 
 /// See the table's comment in PostgreSQL.
@@ -103,6 +105,7 @@ const VOICE_STATE_COLUMNS: &[Column] = &[
     Column::tombstone("left_at"),
     Column::extra(),
     Column::updated_at(),
+    Column::told_hash(),
 ];
 
 /// See the table's comment in PostgreSQL.

@@ -29,6 +29,7 @@ const COLUMNS: &[Column] = &[
     Column::merged("told_sequence", Type::BigInt, Merge::Stamp),
     Column::extra(),
     Column::updated_at(),
+    Column::told_hash(),
 ];
 
 /// See the table's comment in PostgreSQL.

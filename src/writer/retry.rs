@@ -194,7 +194,8 @@ impl Retry {
         let received =
             Received { session: &session, sequence: row.sequence, at_us: time_us(row.at) };
         let (mut told, mut parts, mut whole) = (Vec::new(), Vec::new(), None);
-        let outcome = event::apply_guarded(received, &row.payload, &mut self.row, &mut told);
+        let outcome =
+            event::apply_guarded(received, &row.payload.as_str().into(), &mut self.row, &mut told);
         for change in told {
             match change {
                 Change::Reject(event) if event.payload.len() == row.payload.len() => {

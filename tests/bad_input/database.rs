@@ -30,7 +30,7 @@ use crate::support::{
     database,
     engine::eventually,
     samples::samples,
-    stream::{GUILD, guild, member},
+    stream::{GUILD, guild, member, received},
 };
 
 /// Mutated payloads that are written when nobody asks for more.
@@ -122,7 +122,7 @@ async fn every_payload_is_written_or_kept_and_the_writer_goes_on() {
         position: n,
         sequence: n,
         received_at_us: 1_767_225_600_000_000 + i64::try_from(n).unwrap() * 1_000_000,
-        text: Arc::from(text.as_str()),
+        text: received(text),
     });
     loop {
         let frames: Vec<Frame> = frames.by_ref().take(TOGETHER).collect();

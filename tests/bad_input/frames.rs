@@ -30,7 +30,7 @@ use super::{
 };
 use crate::support::{
     samples::samples,
-    stream::{BOT, GUILD, guild, member, no_acks},
+    stream::{BOT, GUILD, guild, member, no_acks, received},
 };
 
 /// Payloads of every event.
@@ -89,7 +89,7 @@ impl Dry {
             position: self.position,
             sequence: self.position,
             received_at_us: 1_767_225_600_000_000,
-            text: Arc::from(text),
+            text: received(text),
         };
         let credit = Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap();
         let (session, ack) = (Arc::clone(&self.session), self.ack.clone());

@@ -20,7 +20,7 @@ const LAST_TOLD: [&str; 4] =
 async fn state(stream: &Stream) -> BTreeMap<&'static str, Value> {
     let mut state = BTreeMap::new();
     for table in TABLES.iter().filter(|table| !LOGS.contains(&table.name)) {
-        let told = |merge| matches!(merge, Merge::UpdatedAt | Merge::Stamp);
+        let told = |merge| matches!(merge, Merge::UpdatedAt | Merge::Stamp | Merge::ToldHash);
         let stamps = table.columns.iter().filter(|column| told(column.merge));
         let times: Vec<&str> = stamps.map(|column| column.name).chain(LAST_TOLD).collect();
         let sql = format!(

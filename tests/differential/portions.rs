@@ -25,7 +25,7 @@ const LIVE_EVENTS: u64 = 1_600;
 const LARGEST: [usize; 3] = [5, 60, 2_000];
 
 /// When a row was told.
-const TOLD: [&str; 3] = ["updated_at", "told_session", "told_sequence"];
+pub(super) const TOLD: [&str; 4] = ["updated_at", "told_session", "told_sequence", "told_hash"];
 
 /// The changes with their place in the history of what changed, in place of the numbers of transactions
 /// and rows, which portions differ in.

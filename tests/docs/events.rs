@@ -32,7 +32,7 @@ fn written(event: &str, d: &Value) -> BTreeSet<String> {
     let received = Received { session: &Arc::new(session), sequence: 1, at_us: 0 };
     let text = format!(r#"{{"t":"{event}","s":1,"op":0,"d":{d}}}"#);
     let mut tables = BTreeSet::new();
-    let outcome = event::apply(received, &text, &mut RowBuilder::default(), &mut |change| {
+    let outcome = event::apply(received, &text.into(), &mut RowBuilder::default(), &mut |change| {
         let names: Vec<&str> = match &change {
             Change::Row(table, _) => [table.name].into_iter().chain(supersedes(&change)).collect(),
             Change::Set(set) => vec![set.table.name],

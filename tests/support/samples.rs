@@ -76,7 +76,7 @@ pub(crate) fn thread_joined(thread_id: u64, user_id: u64) -> Value {
     in_guild(json!({"id": thread_id.to_string(), "member_count": 2, "added_members": [added]}))
 }
 
-fn presence(user_id: u64) -> Value {
+pub(crate) fn presence(user_id: u64) -> Value {
     in_guild(json!({"user": user(user_id, "ann"), "status": "idle", "activities": [],
         "client_status": {"web": "idle"}}))
 }

@@ -9,7 +9,8 @@ use std::{
 use actix::{Actor, Context, Handler, Recipient};
 use dsqlstate::{
     config::Secret,
-    id::{Frame, ResumePoint, Session, ShardKey},
+    gateway::peek::Peek,
+    id::{Frame, ResumePoint, Session, ShardKey, Text},
     store::{Flusher, sessions::save_resume_points},
     table::Tracking,
     writer::{
@@ -43,6 +44,15 @@ impl Handler<Committed> for NoAcks {
     type Result = ();
 
     fn handle(&mut self, _: Committed, _: &mut Self::Context) {}
+}
+
+/// A text as a shard hands it to writers: with what it has found of it.
+pub(crate) fn received(text: &str) -> Text {
+    let mut received = Text::from(text);
+    if !Peek::of(text).broken {
+        received.set_json();
+    }
+    received
 }
 
 /// For whoever reads what is durable from the batches themselves.
@@ -208,12 +218,7 @@ impl Stream {
         let frames = texts.iter().zip(first..).map(|(text, sequence)| {
             self.position += 1;
             let received_at_us = START_US + i64::try_from(self.position).unwrap() * 1_000_000;
-            Frame {
-                position: self.position,
-                sequence,
-                received_at_us,
-                text: Arc::from(text.as_str()),
-            }
+            Frame { position: self.position, sequence, received_at_us, text: received(text) }
         });
         let frames: Vec<Frame> = frames.collect();
         self.sequence = self.sequence.max(first + texts.len() as u64 - 1);

@@ -27,7 +27,7 @@ const MASK_BITS: u64 = sql::LATE - 1;
 /// `pg_type.oid` of `smallint`.
 const SMALLINT: u32 = 21;
 /// What a told row has besides its table's columns.
-const TOLD_BESIDES: usize = 7;
+const TOLD_BESIDES: usize = 8;
 /// Most bytes of rows that are told at once: a guild of a million members comes as one event, and what is told
 /// is in memory three times while it is sent.
 const MAX_TOLD_BYTES: usize = 512 << 10;
@@ -40,12 +40,17 @@ pub(super) async fn into_table(
 ) -> Result<(), Error> {
     let sink = transaction.copy_in::<_, Bytes>(&sql::copy_into_table(table)).await?;
     futures_util::pin_mut!(sink);
-    let columns = i16::try_from(staged(table).count()).expect("a table has fewer than 62 columns");
+    let keeps_hash = table.keeps_told_hash();
+    let columns = staged(table).count() + usize::from(keeps_hash);
+    let columns = i16::try_from(columns).expect("a table has fewer than 62 columns");
     let mut chunk = BytesMut::with_capacity(CHUNK_BYTES * 2);
     chunk.extend_from_slice(HEADER);
     for (_, row) in rows {
         chunk.put_i16(columns);
         chunk.extend_from_slice(row.fields());
+        if keeps_hash {
+            put_hash(&mut chunk, Some(row.told_hash(table)));
+        }
         if chunk.len() >= CHUNK_BYTES {
             sink.feed(chunk.split().freeze()).await?;
         }
@@ -54,6 +59,16 @@ pub(super) async fn into_table(
     sink.feed(chunk.freeze()).await?;
     sink.finish().await?;
     Ok(())
+}
+
+fn put_hash(out: &mut impl BufMut, hash: Option<i64>) {
+    match hash {
+        Some(hash) => {
+            out.put_i32(8);
+            out.put_i64(hash);
+        }
+        None => out.put_i32(-1),
+    }
 }
 
 /// Parts of `rows`, in their order, each of which may be told at once.
@@ -85,6 +100,8 @@ impl ToldRows {
         late: bool,
         found_is_news: impl Fn(&Row) -> bool,
     ) -> Self {
+        // What comes late need not be what the row holds then.
+        let keeps_hash = table.keeps_told_hash() && !late;
         let late = if late { sql::LATE } else { 0 };
         let types: Vec<u32> = staged(table).map(|column| table.columns[column].ty.oid()).collect();
         let columns = length(types.len() + TOLD_BESIDES);
@@ -115,6 +132,8 @@ impl ToldRows {
             put(ColumnType::BigInt.oid(), &row.origin.bot_id.to_be_bytes());
             put(ColumnType::Timestamp.oid(), &encode::timestamp(row.origin.at_us));
             put(SMALLINT, &row.origin.source.code().to_be_bytes());
+            out.put_u32(ColumnType::BigInt.oid());
+            put_hash(&mut out, keeps_hash.then(|| row.told_hash(table)));
             let size = length(out.len() - start - 4);
             out[start..start + 4].copy_from_slice(&size.to_be_bytes());
         }

@@ -37,7 +37,7 @@ const MIN_COPIED_ALONE: usize = 256;
 /// New rows are looked for if at least one of so many that might have been was, the last time.
 const WORTH_LOOKING: usize = 4;
 /// How often they are not looked for after that was in vain.
-const NOT_LOOKED: u32 = 16;
+pub(super) const NOT_LOOKED: u32 = 16;
 
 /// The statements about the told rows of one table, prepared when they are first needed.
 #[derive(Clone)]
@@ -87,9 +87,9 @@ impl Flush<'_> {
             return Ok(0);
         }
         let table = lane.table;
-        let mut rows: Vec<&(usize, Row)> = lane.rows.iter().collect();
+        let mut rows = self.without_told(place, lane).await?;
         let mut written = 0;
-        if let Some(is_new) = self.find_new(place, lane).await? {
+        if let Some(is_new) = self.find_new(place, table, &rows).await? {
             let new = is_new.iter().zip(&rows).filter(|(is_new, _)| **is_new);
             let new: Vec<_> = new.map(|(_, row)| *row).collect();
             if !new.is_empty() {
@@ -286,9 +286,9 @@ impl Flush<'_> {
     async fn find_new(
         &mut self,
         place: usize,
-        lane: &LaneRows,
+        table: &Table,
+        rows: &[&(usize, Row)],
     ) -> Result<Option<Vec<bool>>, Error> {
-        let table = lane.table;
         let is_users = std::ptr::eq(table, &raw const USERS);
         let is_of_guild = table.columns[0].name == "guild_id";
         let looks = !self.is_second_try
@@ -300,41 +300,42 @@ impl Flush<'_> {
         if !looks {
             return Ok(None);
         }
-        let may_be_new = |(round, row): &(usize, Row)| {
+        let may_be_new = |(round, row): &&(usize, Row)| {
             *round == 0
                 && row.inserts
                 && row.origin.source == Source::Sync
                 && !self.is_told(table, row)
                 && row.is_gone(table) != Some(true)
         };
-        let mut is_new: Vec<bool> = lane.rows.iter().map(may_be_new).collect();
+        let mut is_new: Vec<bool> = rows.iter().map(may_be_new).collect();
         let least = if is_users { MIN_COPIED_ALONE } else { MIN_COPIED };
         let candidates = is_new.iter().filter(|is_new| **is_new).count();
         if candidates < least {
             return Ok(None);
         }
-        if let Some(not_looked) = self.vain_looks[place].checked_sub(1) {
-            self.vain_looks[place] = not_looked;
+        let vain_looks = &mut self.vain_looks[place].new;
+        if let Some(not_looked) = vain_looks.checked_sub(1) {
+            *vain_looks = not_looked;
             return Ok(None);
         }
         let looked_at = if is_of_guild { Some(self.guilds_with_rows(table).await?) } else { None };
         let uncertain: Vec<usize> = (0..is_new.len())
             .filter(|place| is_new[*place])
             .filter(|place| {
-                let guild_id = &lane.rows[*place].1.key[0];
+                let guild_id = &rows[*place].1.key[0];
                 looked_at.as_ref().is_none_or(|guilds| guilds.contains(guild_id))
             })
             .collect();
         if let Some(lock) = sql::lock_alone(table) {
             self.transaction.batch_execute(&lock).await?;
         }
-        for place in self.find_there(lane, &uncertain).await? {
+        for place in self.find_there(table, rows, &uncertain).await? {
             is_new[place] = false;
         }
         // When a shard that has been here before comes back, nearly everything is there.
         let found = is_new.iter().filter(|is_new| **is_new).count();
         if found * WORTH_LOOKING < candidates {
-            self.vain_looks[place] = NOT_LOOKED;
+            self.vain_looks[place].new = NOT_LOOKED;
         }
         Ok(Some(is_new))
     }
@@ -358,20 +359,30 @@ impl Flush<'_> {
     }
 
     /// Which of the rows at `places` are there.
-    async fn find_there(&self, lane: &LaneRows, places: &[usize]) -> Result<Vec<usize>, Error> {
+    async fn find_there(
+        &self,
+        table: &Table,
+        rows: &[&(usize, Row)],
+        places: &[usize],
+    ) -> Result<Vec<usize>, Error> {
         if places.is_empty() {
             return Ok(Vec::new());
         }
-        let column = |i: usize| places.iter().map(|place| lane.rows[*place].1.key[i]).collect();
-        let keys: Vec<Vec<i64>> = (0..lane.table.key_len()).map(column).collect();
+        let uncertain: Vec<_> = places.iter().map(|place| rows[*place]).collect();
+        let keys = keys(table, &uncertain);
         let params: Vec<&(dyn ToSql + Sync)> =
             keys.iter().map(|key| key as &(dyn ToSql + Sync)).collect();
-        let found = self.transaction.query(&sql::find_there(lane.table), &params).await?;
+        let found = self.transaction.query(&sql::find_there(table), &params).await?;
         Ok(found.iter().filter_map(|row| places.get(place(row)?).copied()).collect())
     }
 }
 
+/// The keys of rows, column by column.
+pub(super) fn keys(table: &Table, rows: &[&(usize, Row)]) -> Vec<Vec<i64>> {
+    (0..table.key_len()).map(|i| rows.iter().map(|(_, row)| row.key[i]).collect()).collect()
+}
+
 /// A place from 0 that PostgreSQL counts from 1.
-fn place(row: &tokio_postgres::Row) -> Option<usize> {
+pub(super) fn place(row: &tokio_postgres::Row) -> Option<usize> {
     usize::try_from(row.get::<_, i64>(0)).ok()?.checked_sub(1)
 }

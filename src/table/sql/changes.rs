@@ -6,18 +6,19 @@
 //! **Invariant:** a row of history is written only where the merge that follows writes the table.
 
 use super::{
-    Recording, Round, column_differs, echoes::noting_changed, guard, join, quoted,
+    Recording, Round, column_differs, echoes::noting_changed, forget_told, guard, join, quoted,
     tracked_columns_differ as any_differs, value,
 };
 use crate::table::{Merge, Table, Tracked, Type, row::bit};
 
 /// What is known of the guilds of a flush before it: whether their present state, and that of their
-/// members, has ever been told as a whole (until then, what is found there is no news), and whether several bots see
-/// them. Parameter: `bigint[]`.
+/// members, has ever been told as a whole (until then, what is found there is no news), whether several bots see
+/// them, and how many members they have. Parameter: `bigint[]`.
 pub const KNOWN_GUILDS: &str = "\
     select g.id, coalesce(bool_or(b.confirmed_at is not null), false), \
            coalesce(bool_or(b.members_synced_at is not null), false), \
-           count(*) filter (where b.state = 'available') > 1 \
+           count(*) filter (where b.state = 'available') > 1, \
+           coalesce((select t.member_count from discord.guilds t where t.id = g.id), 0)::bigint \
       from unnest($1::bigint[]) g (id) left join discord.guild_bots b on b.guild_id = g.id \
      group by g.id";
 
@@ -216,7 +217,7 @@ pub fn recording_taken(table: &Table, column: usize, recording: Recording, told:
               from discord.{table} t join {told} on t.guild_id = told.guild_id and t.{name} @> array[told.id] \
              order by {key} for no key update of t), \
          taken as (\
-            update discord.{table} t set {name} = array_remove(t.{name}, old.taken_id), updated_at = greatest(t.updated_at, old.told_at) \
+            update discord.{table} t set {name} = array_remove(t.{name}, old.taken_id), updated_at = greatest(t.updated_at, old.told_at){forget} \
               from old where {same_key} \
             returning t.*, old.holding, old.told_at, old.told_bot, old.told_source){noted} \
          insert into discord.changes ({COLUMNS}) \
@@ -226,6 +227,7 @@ pub fn recording_taken(table: &Table, column: usize, recording: Recording, told:
            from taken where {there}{is_tracked} order by {taken_key}",
         table = table.name,
         plain = table.columns[column].name,
+        forget = forget_told(table),
         same_key = same_key.collect::<Vec<_>>().join(" and "),
         identity = identity(table, "taken"),
         there = there.unwrap_or_default(),

@@ -27,7 +27,7 @@ const SIFTED: &str = "sifted";
 impl Round {
     pub(super) fn rows(self, table: &Table) -> String {
         match self {
-            Self::Given => format!("unnest($1::{}[])", told_type(table)),
+            Self::Given => format!("unnest($1::discord.{}[])", told_type(table)),
             Self::Sifted => SIFTED.to_owned(),
             Self::Nth(_) => told_table(table),
         }
