@@ -93,10 +93,11 @@ pub const WITH_ARRAYS: &str =
 /// The same for statements that join them by hashing, which takes a quarter of the time that `in` takes. (Where a statement
 /// goes on to update what it has found, the planner makes more of it than it should.)
 pub const BY_HASH: &str = "set local plan_cache_mode = force_custom_plan; set local work_mem = '256MB'; \
-                           set local enable_hashjoin = on";
+                           set local enable_hashjoin = on; set local enable_nestloop = off";
 /// Ends [`WITH_ARRAYS`] and [`BY_HASH`].
 pub const BY_KEY_AGAIN: &str = "set local plan_cache_mode = force_generic_plan; \
-                                set local enable_hashjoin = off; set local work_mem to default";
+                                set local enable_hashjoin = off; set local enable_nestloop = on; \
+                                set local work_mem to default";
 
 /// Advisory lock of the rows that several partitions write ([`Guard::ByFrame`]), within a transaction: shared by
 /// who merges, exclusive to who copies new rows into the table.
