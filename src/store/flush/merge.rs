@@ -386,3 +386,37 @@ pub(super) fn keys(table: &Table, rows: &[&(usize, Row)]) -> Vec<Vec<i64>> {
 pub(super) fn place(row: &tokio_postgres::Row) -> Option<usize> {
     usize::try_from(row.get::<_, i64>(0)).ok()?.checked_sub(1)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        store::{
+            migrate::{self, MIGRATIONS},
+            testing,
+        },
+        table::TABLES,
+    };
+
+    #[tokio::test]
+    async fn rows_of_guilds_are_found_by_guild_even_if_tables_were_analyzed_while_empty() {
+        let client = testing::connect(&testing::database().await).await.client;
+        migrate::up(&client, MIGRATIONS).await.expect("an empty database");
+        client.batch_execute(sql::BY_KEY).await.expect("settings");
+        for table in TABLES.iter().filter(|it| sql::copies(it) && it.columns[0].name == "guild_id")
+        {
+            let sql = format!(
+                "analyze discord.{name}; prepare find_{name} (bigint[]) as {sql}",
+                name = table.name,
+                sql = sql::find_guilds(table)
+            );
+            client.batch_execute(&sql).await.expect("prepared");
+            let explain = format!("explain execute find_{}('{{1}}')", table.name);
+            let plan = client.simple_query(&explain).await.expect("explained");
+            let plan = format!("{plan:?}");
+            // Indexes that begin with the guild.
+            let begins = ["pkey", "guild_id"].map(|begin| format!("using {}_{begin}", table.name));
+            assert!(begins.iter().any(|index| plan.contains(index)), "{}: {plan}", table.name);
+        }
+    }
+}
