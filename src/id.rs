@@ -90,12 +90,6 @@ impl Text {
     pub fn is_json(&self) -> bool {
         self.is_json
     }
-
-    /// Whether both are one text in memory.
-    #[must_use]
-    pub fn is_shared_with(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.text, &other.text)
-    }
 }
 
 impl From<&str> for Text {

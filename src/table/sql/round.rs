@@ -102,7 +102,7 @@ pub fn find_news(table: &Table) -> Option<String> {
 
 /// Raises the growing column ([`Merge::Greatest`]) of rows that are there. Most messages do no more to their channel:
 /// 7 µs a row, where merging its forty columns takes 25. Parameters: one `bigint[]` per key column, `bigint[]` (the values), `timestamptz[]`
-/// (when they were told).
+/// (when they were told). The hash of what a row was told stays: to be told that again still changes nothing.
 #[must_use]
 pub fn raise(table: &Table, late: bool) -> Option<String> {
     let growing = quoted(&table.columns[table.only(Merge::Greatest)?]);
