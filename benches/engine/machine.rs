@@ -27,14 +27,16 @@ pub(crate) struct Database {
 }
 
 impl Database {
-    /// Starts one with the settings of a private server and some more.
+    /// Starts one with the settings of a private server, some more and those of `DSQLSTATE_BENCH_SETTINGS`.
     pub(crate) fn start(settings: &[&str]) -> Self {
+        let more = std::env::var("DSQLSTATE_BENCH_SETTINGS").unwrap_or_default();
+        let settings: Vec<&str> = settings.iter().copied().chain(more.split_whitespace()).collect();
         let dir = tempfile::Builder::new().prefix("dsqlstate-bench-").tempdir().unwrap();
         let readable = std::os::unix::fs::PermissionsExt::from_mode(0o711);
         fs::set_permissions(dir.path(), readable).unwrap();
         let options =
             EmbeddedOptions { data_dir: dir.path().join("database"), server_bin_dir: None };
-        let server = DrillServer::start(&options, settings).unwrap();
+        let server = DrillServer::start(&options, &settings).unwrap();
         Self { server, dir }
     }
 

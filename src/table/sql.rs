@@ -124,17 +124,24 @@ pub fn copy_into_table(table: &Table) -> String {
 /// Which of some keys are there: returns their places, from 1. Parameters: one `bigint[]` per key column.
 #[must_use]
 pub fn find_there(table: &Table) -> String {
-    let keys = 0..table.key_len();
-    let join = |separator: &str, item: &dyn Fn(usize) -> String| {
-        keys.clone().map(item).collect::<Vec<_>>().join(separator)
-    };
     format!(
-        "select k.place from unnest({arrays}) with ordinality as k ({labels}, place) \
+        "select k.place from {given} \
           cross join lateral (select from discord.{name} t where {equal} limit 1) there",
-        arrays = join(", ", &|i| format!("${}::bigint[]", i + 1)),
-        labels = join(", ", &|i| format!("c{i}")),
+        given = given_keys(table, &[]),
         name = table.name,
-        equal = join(" and ", &|i| format!("t.{} = k.c{i}", quoted(&table.columns[i]))),
+        equal = equals_given(table),
+    )
+}
+
+/// The same of most of what some guilds have in the table, all of which is read: that takes a quarter as long for a row.
+/// Needs [`BY_HASH`]. Parameters: the same and `bigint[]` (the guilds).
+#[must_use]
+pub fn find_there_of_guilds(table: &Table) -> String {
+    format!(
+        "select k.place from {given} where exists (select from {rows} where {equal})",
+        given = given_keys(table, &[]),
+        rows = rows_of_guilds(table, "", table.key_len() + 1),
+        equal = equals_given(table),
     )
 }
 
@@ -142,42 +149,50 @@ pub fn find_there(table: &Table) -> String {
 /// `bigint[]` per key column, `bigint[]` (the hashes).
 #[must_use]
 pub fn find_untold(table: &Table) -> String {
-    let keys = 0..table.key_len();
-    let equal = keys.map(|i| format!("t.{} = k.c{i}", quoted(&table.columns[i])));
     format!(
-        "select k.place from {told} \
+        "select k.place from {given} \
           where not exists (select from discord.{name} t where {equal} and t.told_hash = k.hash)",
-        told = told_keys(table),
+        given = given_keys(table, &["hash"]),
         name = table.name,
-        equal = equal.collect::<Vec<_>>().join(" and "),
+        equal = equals_given(table),
     )
 }
 
-/// The same of most of what some guilds have in the table, all of which is read: that takes a quarter as long for a row.
-/// Needs [`BY_HASH`]. Parameters: the same and `bigint[]` (the guilds).
+/// The same of most of what some guilds have in the table, as [`find_there_of_guilds`]. Parameters: the same and `bigint[]`
+/// (the guilds).
 #[must_use]
 pub fn find_untold_of_guilds(table: &Table) -> String {
-    let keys = table.key_len();
-    let equal = (0..keys).map(|i| format!("t.{} = k.c{i}", quoted(&table.columns[i])));
     format!(
-        "select k.place from {told} \
-          where not exists (\
-                select from (select {columns}, t.told_hash from discord.{name} t \
-                              where t.guild_id = any(${guilds}::bigint[]) offset 0) t \
-                 where {equal} and t.told_hash = k.hash)",
-        told = told_keys(table),
-        columns = names(table, 0..keys, "t."),
-        equal = equal.collect::<Vec<_>>().join(" and "),
-        name = table.name,
-        guilds = keys + 2,
+        "select k.place from {given} \
+          where not exists (select from {rows} where {equal} and t.told_hash = k.hash)",
+        given = given_keys(table, &["hash"]),
+        rows = rows_of_guilds(table, ", t.told_hash", table.key_len() + 2),
+        equal = equals_given(table),
     )
 }
 
-fn told_keys(table: &Table) -> String {
-    let keys = table.key_len();
-    let arrays: Vec<String> = (1..=keys + 1).map(|i| format!("${i}::bigint[]")).collect();
-    let labels: String = (0..keys).map(|i| format!("c{i}, ")).collect();
-    format!("unnest({}) with ordinality as k ({labels}hash, place)", arrays.join(", "))
+/// Keys, column by column, with their places and what else is given with them.
+fn given_keys(table: &Table, others: &[&str]) -> String {
+    let keys = (0..table.key_len()).map(|i| format!("c{i}"));
+    let labels: Vec<String> = keys.chain(others.iter().map(|it| (*it).to_owned())).collect();
+    let arrays: Vec<String> = (1..=labels.len()).map(|i| format!("${i}::bigint[]")).collect();
+    let (arrays, labels) = (arrays.join(", "), labels.join(", "));
+    format!("unnest({arrays}) with ordinality as k ({labels}, place)")
+}
+
+fn equals_given(table: &Table) -> String {
+    let equal = (0..table.key_len()).map(|i| format!("t.{} = k.c{i}", quoted(&table.columns[i])));
+    equal.collect::<Vec<_>>().join(" and ")
+}
+
+/// The keys, and more columns, of all that guilds have in the table. The guilds are parameter `guilds`.
+fn rows_of_guilds(table: &Table, columns: &str, guilds: usize) -> String {
+    format!(
+        "(select {keys}{columns} from discord.{name} t \
+           where t.guild_id = any(${guilds}::bigint[]) offset 0) t",
+        keys = names(table, 0..table.key_len(), "t."),
+        name = table.name,
+    )
 }
 
 /// Which of some guilds have any row. Parameter: `bigint[]`.

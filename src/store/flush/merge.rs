@@ -89,7 +89,7 @@ impl Flush<'_> {
         let table = lane.table;
         let mut rows = self.without_told(place, lane).await?;
         let mut written = 0;
-        if let Some(is_new) = self.find_new(place, table, &rows).await? {
+        if let Some(is_new) = self.find_new(place, lane, &rows).await? {
             let new = is_new.iter().zip(&rows).filter(|(is_new, _)| **is_new);
             let new: Vec<_> = new.map(|(_, row)| *row).collect();
             if !new.is_empty() {
@@ -286,9 +286,10 @@ impl Flush<'_> {
     async fn find_new(
         &mut self,
         place: usize,
-        table: &Table,
+        lane: &LaneRows,
         rows: &[&(usize, Row)],
     ) -> Result<Option<Vec<bool>>, Error> {
+        let table = lane.table;
         let is_users = std::ptr::eq(table, &raw const USERS);
         let is_of_guild = table.columns[0].name == "guild_id";
         let looks = !self.is_second_try
@@ -329,7 +330,7 @@ impl Flush<'_> {
         if let Some(lock) = sql::lock_alone(table) {
             self.transaction.batch_execute(&lock).await?;
         }
-        for place in self.find_there(table, rows, &uncertain).await? {
+        for place in self.find_there(lane, rows, &uncertain).await? {
             is_new[place] = false;
         }
         // When a shard that has been here before comes back, nearly everything is there.
@@ -361,19 +362,52 @@ impl Flush<'_> {
     /// Which of the rows at `places` are there.
     async fn find_there(
         &self,
-        table: &Table,
+        lane: &LaneRows,
         rows: &[&(usize, Row)],
         places: &[usize],
     ) -> Result<Vec<usize>, Error> {
-        if places.is_empty() {
+        let table = lane.table;
+        let uncertain: Vec<_> = places.iter().map(|place| rows[*place]).collect();
+        let guilds = self.guilds_to_read(lane, &uncertain);
+        let (in_guilds, by_key): (Vec<usize>, Vec<usize>) =
+            places.iter().partition(|place| guilds.contains(&rows[**place].1.key[0]));
+        let mut there = Vec::new();
+        for (places, guilds) in [(in_guilds, Some(guilds)), (by_key, None)] {
+            let rows: Vec<_> = places.iter().map(|place| rows[*place]).collect();
+            let sql = match guilds {
+                Some(_) => sql::find_there_of_guilds(table),
+                None => sql::find_there(table),
+            };
+            let found = self.find(&sql, &keys(table, &rows), guilds).await?;
+            there.extend(found.into_iter().filter_map(|place| places.get(place).copied()));
+        }
+        Ok(there)
+    }
+
+    /// The places of those rows that a statement finds by columns of theirs. With guilds, it reads all that these have
+    /// in the table.
+    pub(super) async fn find(
+        &self,
+        sql: &str,
+        columns: &[Vec<i64>],
+        guilds: Option<HashSet<i64>>,
+    ) -> Result<Vec<usize>, Error> {
+        if columns.first().is_none_or(Vec::is_empty) {
             return Ok(Vec::new());
         }
-        let uncertain: Vec<_> = places.iter().map(|place| rows[*place]).collect();
-        let keys = keys(table, &uncertain);
-        let params: Vec<&(dyn ToSql + Sync)> =
-            keys.iter().map(|key| key as &(dyn ToSql + Sync)).collect();
-        let found = self.transaction.query(&sql::find_there(table), &params).await?;
-        Ok(found.iter().filter_map(|row| places.get(place(row)?).copied()).collect())
+        let mut params: Vec<&(dyn ToSql + Sync)> =
+            columns.iter().map(|column| column as &(dyn ToSql + Sync)).collect();
+        let guilds: Option<Vec<i64>> = guilds.map(|guilds| guilds.into_iter().collect());
+        let found = if let Some(guilds) = &guilds {
+            params.push(guilds);
+            self.transaction.batch_execute(sql::BY_HASH).await?;
+            let found = self.transaction.query(sql, &params).await?;
+            self.transaction.batch_execute(sql::BY_KEY_AGAIN).await?;
+            found
+        } else {
+            self.transaction.query(sql, &params).await?
+        };
+        Ok(found.iter().filter_map(place).collect())
     }
 }
 
@@ -383,7 +417,7 @@ pub(super) fn keys(table: &Table, rows: &[&(usize, Row)]) -> Vec<Vec<i64>> {
 }
 
 /// A place from 0 that PostgreSQL counts from 1.
-pub(super) fn place(row: &tokio_postgres::Row) -> Option<usize> {
+fn place(row: &tokio_postgres::Row) -> Option<usize> {
     usize::try_from(row.get::<_, i64>(0)).ok()?.checked_sub(1)
 }
 

@@ -7,11 +7,11 @@
 
 use std::collections::HashSet;
 
-use tokio_postgres::{Error, types::ToSql};
+use tokio_postgres::Error;
 
 use super::{
     Flush,
-    merge::{NOT_LOOKED, keys, place},
+    merge::{NOT_LOOKED, keys},
 };
 use crate::{
     store::LaneRows,
@@ -77,7 +77,11 @@ impl Flush<'_> {
     }
 
     /// Guilds of which much of what they have in the table is looked for.
-    fn guilds_to_read(&self, lane: &LaneRows, looked_for: &Rows<'_>) -> HashSet<i64> {
+    pub(super) fn guilds_to_read(
+        &self,
+        lane: &LaneRows,
+        looked_for: &[&(usize, Row)],
+    ) -> HashSet<i64> {
         if lane.table.columns[0].name != "guild_id" {
             return HashSet::new();
         }
@@ -102,25 +106,13 @@ impl Flush<'_> {
         rows: Rows<'r>,
         guilds: Option<HashSet<i64>>,
     ) -> Result<Rows<'r>, Error> {
-        if rows.is_empty() {
-            return Ok(rows);
-        }
-        let keys = keys(table, &rows);
-        let hashes: Vec<i64> = rows.iter().map(|(_, row)| row.told_hash(table)).collect();
-        let mut params: Vec<&(dyn ToSql + Sync)> =
-            keys.iter().map(|key| key as &(dyn ToSql + Sync)).collect();
-        params.push(&hashes);
-        let guilds: Option<Vec<i64>> = guilds.map(|guilds| guilds.into_iter().collect());
-        let found = if let Some(guilds) = &guilds {
-            params.push(guilds);
-            self.transaction.batch_execute(sql::BY_HASH).await?;
-            let sql = sql::find_untold_of_guilds(table);
-            let found = self.transaction.query(&sql, &params).await?;
-            self.transaction.batch_execute(sql::BY_KEY_AGAIN).await?;
-            found
-        } else {
-            self.transaction.query(&sql::find_untold(table), &params).await?
+        let mut columns = keys(table, &rows);
+        columns.push(rows.iter().map(|(_, row)| row.told_hash(table)).collect());
+        let sql = match guilds {
+            Some(_) => sql::find_untold_of_guilds(table),
+            None => sql::find_untold(table),
         };
-        Ok(found.iter().filter_map(|row| rows.get(place(row)?).copied()).collect())
+        let found = self.find(&sql, &columns, guilds).await?;
+        Ok(found.into_iter().filter_map(|place| rows.get(place).copied()).collect())
     }
 }
