@@ -20,8 +20,9 @@ use crate::table::{
 #[derive(Deserialize)]
 struct Ready<'a> {
     #[serde(borrow)]
-    user: Json<'a>,
-    guilds: Vec<WithId>,
+    user: Option<Json<'a>>,
+    #[serde(borrow)]
+    guilds: Json<'a>,
 }
 
 /// A user object of an array.
@@ -36,10 +37,17 @@ pub(super) struct ToldUser<'a> {
 impl Transform<'_> {
     pub(super) fn ready(&mut self, d: Json<'_>) -> Result<()> {
         let ready: Ready<'_> = serde_json::from_str(d.get())?;
-        let guilds = ready.guilds.iter().map(|guild| guild.id.0.cast_unsigned()).collect();
+        let listed = self.elements("guilds", ready.guilds, |_, raw| {
+            let guild: WithId = serde_json::from_str(raw.get())?;
+            Ok(guild.id.0.cast_unsigned())
+        })?;
+        // Which guild an odd one is remains unknown: then none is known to be missing.
+        let lists_all = listed.iter().all(Option::is_some);
+        let guilds = listed.into_iter().flatten().collect();
         let (session, at_us) = (Arc::clone(self.received.session), self.received.at_us);
-        self.emit(Change::SessionStart(SessionStart { session, guilds, at_us }));
-        self.user(ready.user).map(|_| ())
+        self.emit(Change::SessionStart(SessionStart { session, guilds, lists_all, at_us }));
+        self.user_if_told("user", ready.user);
+        Ok(())
     }
 
     pub(super) fn user_update(&mut self, d: Json<'_>) -> Result<()> {

@@ -243,10 +243,12 @@ impl Flush<'_> {
         let mut listed: Vec<i64> =
             start.guilds.iter().map(|id| id.cast_signed()).filter(mine).collect();
         listed.sort_unstable();
-        let known = sessions::guilds_of_shard(transaction, &start.session).await?;
-        let missing = known.into_iter().filter(mine).filter(|id| listed.binary_search(id).is_err());
-        let missing: Vec<i64> = missing.collect();
-        sessions::leave_guilds(transaction, tracked, start, &missing).await?;
+        let mut missing = Vec::new();
+        if start.lists_all {
+            missing = sessions::guilds_of_shard(transaction, &start.session).await?;
+            missing.retain(|id| mine(id) && listed.binary_search(id).is_err());
+            sessions::leave_guilds(transaction, tracked, start, &missing).await?;
+        }
         let place = (set.partition, set.partitions);
         let mut changed =
             sessions::expect_guilds(transaction, tracked, start, place, &listed).await?;

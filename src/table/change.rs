@@ -99,13 +99,15 @@ impl Scope {
     }
 }
 
-/// READY: the guilds that a shard sees now. A guild of the shard that is missing was left.
+/// READY: the guilds that a shard sees now. A guild of the shard that is missing from all of them was left.
 #[derive(Clone, Debug)]
 pub struct SessionStart {
     /// The new session.
     pub session: Arc<Session>,
     /// Every guild that READY lists, of all partitions.
     pub guilds: Vec<GuildId>,
+    /// Whether these are all; not where one of them could not be read.
+    pub lists_all: bool,
     /// When this was told: microseconds since 1970.
     pub at_us: i64,
 }

@@ -88,6 +88,27 @@ async fn ready_proves_that_a_guild_was_left_only_for_its_own_shard() {
     assert_eq!(state(&stream).await, "left");
 }
 
+#[actix::test]
+async fn an_odd_guild_in_ready_costs_itself_and_proves_no_leave() {
+    const OTHER: u64 = GUILD + (1 << 22);
+    let mut stream = Stream::new().await;
+    stream.ready(&[GUILD]).await;
+    stream.send("GUILD_CREATE", &guild(&[])).await;
+    stream.begin_session();
+    let guilds = json!([{"id": "five"}, {"id": OTHER.to_string(), "unavailable": true}, 6]);
+    let ready =
+        json!({"v": 10, "user": {"username": "nobody"}, "guilds": guilds, "session_id": "x"});
+    stream.send("READY", &ready).await;
+    assert_eq!(state(&stream).await, "available", "it may be one of the odd ones");
+    let other = format!("select state from discord.guild_bots where guild_id = {OTHER}");
+    assert_eq!(stream.value(&other).await, "unavailable", "it is on its way");
+    let payloads = "select jsonb_agg(payload order by id) from discord.rejected_events";
+    let odd = [r#"{"id":"five"}"#, "6", r#"{"username":"nobody"}"#];
+    assert_eq!(stream.value(payloads).await, json!(odd));
+    stream.ready(&[OTHER]).await;
+    assert_eq!(state(&stream).await, "left");
+}
+
 #[test]
 fn a_guild_is_of_the_shard_that_its_id_says() {
     for shard_count in [1, 2, 3, 16] {
