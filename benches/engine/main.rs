@@ -198,8 +198,9 @@ async fn shards(report: &mut Report) {
     }
     report.compared(&compared);
     report.line(
-        "Between shards nothing has an order but when it came. The bot itself differs, which the messages of every shard show as \
-         it was when they were sent, and users who also wrote to it directly, which the first shard tells.",
+        "Between shards nothing has an order but when it came, and each is sent as fast as it is read. \
+         Users that differ were last told of by a shard that lagged behind: the bot itself, who wrote to it \
+         directly, and who left a guild of that shard.",
     );
 }
 
