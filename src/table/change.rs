@@ -99,7 +99,7 @@ impl Scope {
     }
 }
 
-/// READY: the guilds that a shard sees now. A guild of the shard that is missing from all of them was left.
+/// READY: the guilds that a shard sees now. A guild of the shard that is missing was left, if all are listed.
 #[derive(Clone, Debug)]
 pub struct SessionStart {
     /// The new session.

@@ -133,7 +133,7 @@ pub fn find_there(table: &Table) -> String {
     )
 }
 
-/// The same of most of what some guilds have in the table, all of which is read: that takes a quarter as long for a row.
+/// The same of most of what some guilds have in the table, all of which is read: that takes a quarter to half as long for a row.
 /// Needs [`BY_HASH`]. Parameters: the same and `bigint[]` (the guilds).
 #[must_use]
 pub fn find_there_of_guilds(table: &Table) -> String {

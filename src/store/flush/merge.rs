@@ -453,4 +453,31 @@ mod tests {
             assert!(begins.iter().any(|index| plan.contains(index)), "{}: {plan}", table.name);
         }
     }
+
+    #[tokio::test]
+    async fn rows_are_found_by_guild_as_they_are_by_key() {
+        let client = testing::connect(&testing::database().await).await.client;
+        migrate::up(&client, MIGRATIONS).await.expect("an empty database");
+        let members = "insert into discord.members (guild_id, user_id, told_hash, updated_at) \
+                       values (1, 10, 5, now()), (1, 11, 6, now()), (2, 10, 7, now())";
+        client.batch_execute(members).await.expect("members");
+        let (guilds, users) = (vec![1_i64, 1, 1, 2, 2], vec![10_i64, 11, 12, 11, 10]);
+        let (hashes, read) = (vec![5_i64, 0, 0, 7, 7], vec![1_i64, 2]);
+        let places = async |sql: String, params: &[&(dyn ToSql + Sync)]| {
+            let rows = client.query(&sql, params).await.expect("found");
+            let mut places: Vec<usize> = rows.iter().filter_map(place).collect();
+            places.sort_unstable();
+            places
+        };
+        client.batch_execute("begin").await.expect("a transaction");
+        client.batch_execute(sql::BY_HASH).await.expect("settings");
+        let there = [0, 1, 4];
+        assert_eq!(places(sql::find_there(&MEMBERS), &[&guilds, &users]).await, there);
+        let of_guilds = sql::find_there_of_guilds(&MEMBERS);
+        assert_eq!(places(of_guilds, &[&guilds, &users, &read]).await, there);
+        let untold = [1, 2, 3];
+        assert_eq!(places(sql::find_untold(&MEMBERS), &[&guilds, &users, &hashes]).await, untold);
+        let of_guilds = sql::find_untold_of_guilds(&MEMBERS);
+        assert_eq!(places(of_guilds, &[&guilds, &users, &hashes, &read]).await, untold);
+    }
 }
