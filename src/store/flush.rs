@@ -1,12 +1,13 @@
 //! Writes one [`FlushSet`] in one transaction.
 //!
 //! `told` leaves out rows that tell nothing new, `copy` moves the others to PostgreSQL, `merge` makes them part of their
-//! table.
+//! table; `find` looks up what is there.
 //!
 //! **Invariant:** the partition's progress is written in the transaction that wrote the rows it
 //! speaks of, last.
 
 mod copy;
+mod find;
 mod merge;
 mod told;
 mod types;

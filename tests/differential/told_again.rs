@@ -172,3 +172,26 @@ async fn rows_are_left_out_by_their_hash_and_by_nothing_else() {
     stream.send("GUILD_CREATE", &whole).await;
     compare(&told, &dump(&stream).await, "without their hashes");
 }
+
+#[actix::test]
+async fn a_guild_that_is_read_whole_and_one_whose_rows_are_looked_up_share_a_flush() {
+    const LARGER: u64 = GUILD + (1 << 22);
+    let mut stream = Stream::new().await;
+    stream.ready(&[GUILD, LARGER]).await;
+    let mut few = guild(&many(1_000, person));
+    few["id"] = json!(LARGER.to_string());
+    few["member_count"] = json!(10_000);
+    let both = [("GUILD_CREATE", large_guild()), ("GUILD_CREATE", few)];
+    stream.send_all(&both).await;
+    let told = dump(&stream).await;
+    for guild_id in [GUILD, LARGER] {
+        let by_hand = format!(
+            r#"update discord.members set extra = '{{"by": "hand"}}', told_hash = null
+                where guild_id = {guild_id} and user_id = 1007"#
+        );
+        stream.client.batch_execute(&by_hand).await.unwrap();
+        assert!(told != dump(&stream).await);
+        stream.send_all(&both).await;
+        compare(&told, &dump(&stream).await, "a row of one of them");
+    }
+}

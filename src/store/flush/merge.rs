@@ -15,6 +15,7 @@ use tokio_postgres::{
 use super::{
     Flush, Work,
     copy::{self, ToldRows},
+    find::Find,
 };
 use crate::{
     store::{LaneRows, sessions},
@@ -330,8 +331,9 @@ impl Flush<'_> {
         if let Some(lock) = sql::lock_alone(table) {
             self.transaction.batch_execute(&lock).await?;
         }
-        for place in self.find_there(lane, rows, &uncertain).await? {
-            is_new[place] = false;
+        let looked_up: Vec<_> = uncertain.iter().map(|place| rows[*place]).collect();
+        for found in self.find(Find::There, lane, &looked_up).await? {
+            is_new[uncertain[found]] = false;
         }
         // When a shard that has been here before comes back, nearly everything is there.
         let found = is_new.iter().filter(|is_new| **is_new).count();
@@ -358,66 +360,10 @@ impl Flush<'_> {
         }
         Ok(with_rows)
     }
-
-    /// Which of the rows at `places` are there.
-    async fn find_there(
-        &self,
-        lane: &LaneRows,
-        rows: &[&(usize, Row)],
-        places: &[usize],
-    ) -> Result<Vec<usize>, Error> {
-        let table = lane.table;
-        let uncertain: Vec<_> = places.iter().map(|place| rows[*place]).collect();
-        let guilds = self.guilds_to_read(lane, &uncertain);
-        let (in_guilds, by_key): (Vec<usize>, Vec<usize>) =
-            places.iter().partition(|place| guilds.contains(&rows[**place].1.key[0]));
-        let mut there = Vec::new();
-        for (places, guilds) in [(in_guilds, Some(guilds)), (by_key, None)] {
-            let rows: Vec<_> = places.iter().map(|place| rows[*place]).collect();
-            let sql = match guilds {
-                Some(_) => sql::find_there_of_guilds(table),
-                None => sql::find_there(table),
-            };
-            let found = self.find(&sql, &keys(table, &rows), guilds).await?;
-            there.extend(found.into_iter().filter_map(|place| places.get(place).copied()));
-        }
-        Ok(there)
-    }
-
-    /// The places of those rows that a statement finds by columns of theirs. With guilds, it reads all that these have
-    /// in the table.
-    pub(super) async fn find(
-        &self,
-        sql: &str,
-        columns: &[Vec<i64>],
-        guilds: Option<HashSet<i64>>,
-    ) -> Result<Vec<usize>, Error> {
-        if columns.first().is_none_or(Vec::is_empty) {
-            return Ok(Vec::new());
-        }
-        let mut params: Vec<&(dyn ToSql + Sync)> =
-            columns.iter().map(|column| column as &(dyn ToSql + Sync)).collect();
-        let guilds: Option<Vec<i64>> = guilds.map(|guilds| guilds.into_iter().collect());
-        let found = if let Some(guilds) = &guilds {
-            params.push(guilds);
-            self.transaction.batch_execute(sql::BY_HASH).await?;
-            let found = self.transaction.query(sql, &params).await?;
-            self.transaction.batch_execute(sql::BY_KEY_AGAIN).await?;
-            found
-        } else {
-            self.transaction.query(sql, &params).await?
-        };
-        Ok(found.iter().filter_map(place).collect())
-    }
-}
-
-/// The keys of rows, column by column.
-pub(super) fn keys(table: &Table, rows: &[&(usize, Row)]) -> Vec<Vec<i64>> {
-    (0..table.key_len()).map(|i| rows.iter().map(|(_, row)| row.key[i]).collect()).collect()
 }
 
 /// A place from 0 that PostgreSQL counts from 1.
-fn place(row: &tokio_postgres::Row) -> Option<usize> {
+pub(super) fn place(row: &tokio_postgres::Row) -> Option<usize> {
     usize::try_from(row.get::<_, i64>(0)).ok()?.checked_sub(1)
 }
 
@@ -452,32 +398,5 @@ mod tests {
             let begins = ["pkey", "guild_id"].map(|begin| format!("using {}_{begin}", table.name));
             assert!(begins.iter().any(|index| plan.contains(index)), "{}: {plan}", table.name);
         }
-    }
-
-    #[tokio::test]
-    async fn rows_are_found_by_guild_as_they_are_by_key() {
-        let client = testing::connect(&testing::database().await).await.client;
-        migrate::up(&client, MIGRATIONS).await.expect("an empty database");
-        let members = "insert into discord.members (guild_id, user_id, told_hash, updated_at) \
-                       values (1, 10, 5, now()), (1, 11, 6, now()), (2, 10, 7, now())";
-        client.batch_execute(members).await.expect("members");
-        let (guilds, users) = (vec![1_i64, 1, 1, 2, 2], vec![10_i64, 11, 12, 11, 10]);
-        let (hashes, read) = (vec![5_i64, 0, 0, 7, 7], vec![1_i64, 2]);
-        let places = async |sql: String, params: &[&(dyn ToSql + Sync)]| {
-            let rows = client.query(&sql, params).await.expect("found");
-            let mut places: Vec<usize> = rows.iter().filter_map(place).collect();
-            places.sort_unstable();
-            places
-        };
-        client.batch_execute("begin").await.expect("a transaction");
-        client.batch_execute(sql::BY_HASH).await.expect("settings");
-        let there = [0, 1, 4];
-        assert_eq!(places(sql::find_there(&MEMBERS), &[&guilds, &users]).await, there);
-        let of_guilds = sql::find_there_of_guilds(&MEMBERS);
-        assert_eq!(places(of_guilds, &[&guilds, &users, &read]).await, there);
-        let untold = [1, 2, 3];
-        assert_eq!(places(sql::find_untold(&MEMBERS), &[&guilds, &users, &hashes]).await, untold);
-        let of_guilds = sql::find_untold_of_guilds(&MEMBERS);
-        assert_eq!(places(of_guilds, &[&guilds, &users, &hashes, &read]).await, untold);
     }
 }
